@@ -1,0 +1,253 @@
+"""Every setting of qunpulse, and where its value came from.
+
+Order of precedence: command-line flag, environment (`QUNPULSE_<NAME>`), settings file (TOML: `--config`,
+`QUNPULSE_CONFIG`, else `qunpulse.toml` in the working directory), default. Relative paths count from the
+working directory wherever they were set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import socket
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from streams.errors import ConfigError
+
+ENV_PREFIX = "QUNPULSE_"
+CONFIG_VARIABLE = "QUNPULSE_CONFIG"
+DEFAULT_CONFIG_FILE = Path("qunpulse.toml")
+
+# Variables with our prefix that are no settings: where the settings file is, where downloads are kept.
+OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "QUNPULSE_CACHE_DIR"})
+
+
+def _default_worker_id() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class Settings(BaseSettings):
+    """What is in force. `Settings.load` reads all sources; `Settings(...)` the environment and arguments."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092", min_length=1, description="Kafka brokers, host:port, separated by commas"
+    )
+    clickhouse_host: str = Field("127.0.0.1", min_length=1, description="ClickHouse server's host")
+    clickhouse_port: int = Field(8123, ge=1, le=65535, description="ClickHouse's HTTP port")
+    clickhouse_user: str = Field("default", description="ClickHouse user that may write to qunpulse_store")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="that user's password")
+    clickhouse_secure: bool = Field(False, description="speak HTTPS to ClickHouse")
+
+    partitions: int = Field(
+        4, ge=1, le=1024, description="partitions of each event topic; fixed once the topics exist"
+    )
+    replication_factor: int = Field(1, ge=1, le=16, description="replicas of each topic; 3 in production")
+    group_id: str = Field("qunpulse", min_length=1, description="consumer group of the workers")
+    worker_id: str = Field(
+        default_factory=_default_worker_id, min_length=1, description="name of this worker in claims and logs"
+    )
+    generation: int = Field(
+        1, ge=0, le=255, description="rebuild number; a higher one wins over every row of a lower one"
+    )
+
+    clock_mode: Literal["live", "event"] = Field(
+        "live",
+        description="live: silence moves windows on by the wall clock; event: only events do (replays)",
+    )
+    allowed_lateness_seconds: int = Field(
+        86_400,
+        ge=0,
+        le=31_536_000,
+        description="how far behind its community's event clock an event may come",
+    )
+    flush_interval_seconds: float = Field(
+        1.0, gt=0, le=60, description="longest time between two checkpoints"
+    )
+    flush_max_events: int = Field(100_000, ge=1, description="events after which a checkpoint is made anyway")
+    flush_max_rows: int = Field(
+        500_000, ge=1, le=900_000, description="changed state rows after which a checkpoint is made anyway"
+    )
+    batch_max_records: int = Field(20_000, ge=1, le=500_000, description="records applied in one go")
+    buffer_max_records: int = Field(
+        100_000, ge=1, description="fetched records kept in memory before fetching pauses"
+    )
+    dead_letter_stop_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="share of recent records dead-lettered at which the worker stops; 1 = never",
+    )
+    dead_letter_stop_window: int = Field(
+        10_000, ge=100, description="how many records count as recent for dead_letter_stop_share"
+    )
+    max_record_bytes: int = Field(
+        262_144, ge=1024, description="a larger record is dead-lettered as too_large"
+    )
+
+    pseudonymise: bool = Field(False, description="replace member ids by keyed hashes at the door")
+    pseudonym_key: SecretStr | None = Field(
+        None, description="key of those hashes; the same key gives the same pseudonyms"
+    )
+    rules_file: Path | None = Field(
+        None, description="YAML file with communities, platforms, …; none: defaults"
+    )
+
+    metrics_host: str = Field(
+        "127.0.0.1", description="address that /metrics, /healthz and /readyz listen on"
+    )
+    metrics_port: int = Field(9108, ge=0, le=65535, description="their port; 0 picks a free one")
+    insert_timeout_seconds: int = Field(
+        30, ge=1, le=600, description="longest time one ClickHouse insert may take"
+    )
+    session_timeout_seconds: int = Field(
+        10, ge=1, le=600, description="silence after which Kafka gives a worker's partitions to another"
+    )
+    data_dir: Path = Field(Path("data"), description="folder of the embedded Kafka and ClickHouse")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe log line shown"
+    )
+
+    @model_validator(mode="after")
+    def _agree_with_each_other(self) -> Self:
+        if self.buffer_max_records < self.batch_max_records:
+            raise ValueError(
+                f"buffer_max_records ({self.buffer_max_records}) must not be smaller than "
+                f"batch_max_records ({self.batch_max_records})"
+            )
+        if self.pseudonymise and not (self.pseudonym_key and self.pseudonym_key.get_secret_value()):
+            raise ValueError("pseudonymise is on but pseudonym_key is empty; set QUNPULSE_PSEUDONYM_KEY")
+        return self
+
+    @classmethod
+    def load(cls, flags: Mapping[str, Any] | None = None, config_file: Path | None = None) -> LoadedSettings:
+        """Settings from all sources; flags that are None count as not given. Raises ConfigError."""
+        path = _find_config_file(config_file)
+        given = {name: value for name, value in (flags or {}).items() if value is not None}
+        _refuse_unknown(given, cls, "flag", str)
+        _refuse_unknown(_our_variables(), cls, "environment variable", _variable_name)
+        in_file = _read_file(cls, path) if path else {}
+        in_environment = EnvSettingsSource(cls)()
+
+        origins = dict.fromkeys(cls.model_fields, "default")
+        origins |= dict.fromkeys(in_file, f"file {path}")
+        origins |= {name: f"environment {_variable_name(name)}" for name in in_environment}
+        origins |= {name: f"flag --{name.replace('_', '-')}" for name in given}
+        try:
+            settings = cls(**{**in_file, **in_environment, **given})
+        except ValidationError as error:
+            raise ConfigError(_explain(error, origins)) from None
+        return LoadedSettings(settings, origins, path)
+
+    def environment(self) -> dict[str, str]:
+        """These settings as QUNPULSE_ variables, secrets included, for a worker started as a child."""
+        variables = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is None or name == "worker_id":  # a child has a name of its own
+                continue
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            if text:
+                variables[_variable_name(name)] = text
+        return variables
+
+
+class SettingRow(NamedTuple):
+    """One line of `qunpulse config`."""
+
+    name: str
+    value: str
+    origin: str
+    description: str
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """Settings together with each value's origin: `flag …`, `environment …`, `file …` or `default`."""
+
+    settings: Settings
+    origins: dict[str, str]
+    config_file: Path | None
+
+    def rows(self) -> list[SettingRow]:
+        """Every setting in the order of the class, secrets masked."""
+        return [
+            SettingRow(
+                name, _shown(getattr(self.settings, name)), self.origins[name], field.description or ""
+            )
+            for name, field in Settings.model_fields.items()
+        ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _variable_name(name: str) -> str:
+    return f"{ENV_PREFIX}{name.upper()}"
+
+
+def _our_variables() -> Iterable[str]:
+    for variable in os.environ:
+        if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in OTHER_VARIABLES:
+            yield variable.upper().removeprefix(ENV_PREFIX).lower()
+
+
+def _find_config_file(flag: Path | None) -> Path | None:
+    named = flag or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    if named is not None:
+        if not named.is_file():
+            source = "--config" if flag else CONFIG_VARIABLE
+            raise ConfigError(
+                f"settings file {named} (from {source}) does not exist; create it or drop {source}"
+            )
+        return named
+    return DEFAULT_CONFIG_FILE if DEFAULT_CONFIG_FILE.is_file() else None
+
+
+def _read_file(cls: type[Settings], path: Path) -> dict[str, Any]:
+    try:
+        values = TomlConfigSettingsSource(cls, toml_file=path)()
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"settings file {path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from None
+    _refuse_unknown(values, cls, f"setting in {path}:", str)
+    return values
+
+
+def _refuse_unknown(names: Iterable[str], cls: type[Settings], what: str, shown: Any) -> None:
+    for name in names:
+        if name in cls.model_fields:
+            continue
+        near = difflib.get_close_matches(name, list(cls.model_fields), n=1, cutoff=0.6)
+        hint = f"did you mean {shown(near[0])}?" if near else "`qunpulse config` lists all settings"
+        raise ConfigError(f"unknown {what} {shown(name)}; {hint}")
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors():
+        if not problem["loc"]:  # two settings contradict each other: the validator's own words say which
+            lines.append(problem["msg"].removeprefix("Value error, "))
+            continue
+        name = str(problem["loc"][0])
+        secret = isinstance(Settings.model_fields[name].default, SecretStr) or name == "pseudonym_key"
+        found = "(hidden)" if secret else repr(problem["input"])
+        expected = problem["msg"].removeprefix("Input should be ")
+        lines.append(f"setting {name} = {found} (from {origins[name]}): expected {expected}")
+    return "; ".join(lines)
