@@ -78,10 +78,15 @@ class ClickHouse:
         """Whether the server answers; never raises."""
         return bool(self._client.ping())
 
-    def command(self, sql: str, settings: Mapping[str, Setting] | None = None) -> Any:
+    def command(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Setting] | None = None,
+    ) -> Any:
         """Run a statement without rows (DDL, DELETE, …); returns ClickHouse's short answer."""
         with self._classified(_doing(sql)):
-            return self._client.command(sql, settings=dict(settings or {}))
+            return self._client.command(sql, parameters=_bound(params), settings=dict(settings or {}))
 
     def query_arrow(
         self,
