@@ -1,0 +1,133 @@
+"""What the engine and the operators say to each other.
+
+An operator is a plain state machine: it is given batches of applied events and the time, and gives back the
+state rows to checkpoint and the derived rows people will read. It imports neither Kafka nor ClickHouse nor a
+clock, so every law about it can be tested with arrays alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Ints = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+
+NEVER = np.iinfo(np.int64).min // 4
+"""A time before all others (ms). Far enough from the edge of int64 to add a window to it."""
+
+
+@dataclass(slots=True)
+class Events:
+    """Applied events of one type, in the order of their offsets.
+
+    ``occurred_at_ms``, ``community`` and ``member`` have one entry an event; ``community`` and ``member`` are numbers
+    of the partition's :class:`~streams.operators.directory.Directory`. ``columns`` holds the contract's other fields.
+    """
+
+    occurred_at_ms: Ints
+    community: Ints
+    member: Ints
+    columns: dict[str, list[Any]]
+
+    def __len__(self) -> int:
+        return len(self.occurred_at_ms)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Applied events of one partition, by type; a type without events is absent."""
+
+    by_type: dict[str, Events] = field(default_factory=dict)
+
+    def get(self, event_type: str) -> Events | None:
+        """The events of a type, or None when the batch has none."""
+        return self.by_type.get(event_type)
+
+    def __len__(self) -> int:
+        return sum(len(events) for events in self.by_type.values())
+
+
+@dataclass(slots=True)
+class StateRows:
+    """Rows for the table ``state``: a key is written whole, its newest version counts.
+
+    ``keys`` and ``payloads`` are Arrow binary arrays of the same length; ``deleted`` marks keys that leave the state.
+    """
+
+    operator: str
+    keys: pa.Array
+    payloads: pa.Array
+    deleted: bool = False
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class Operator(Protocol):
+    """One state machine of a partition."""
+
+    names: tuple[str, ...]
+    """Names of its rows in the table ``state``."""
+
+    def apply(self, batch: Batch) -> None:
+        """Take applied events in; the order of events inside the allowed lateness never changes the outcome."""
+
+    def dirty(self) -> list[StateRows]:
+        """State rows changed since the last call; calling it makes them clean."""
+
+    def restore(self, name: str, keys: pa.Array, payloads: pa.Array) -> None:
+        """Take back the rows that :meth:`dirty` once gave, newest version of each key, in any order."""
+
+    def derived(self, now_ms: Ints) -> dict[str, pa.Table]:
+        """Rows for people that changed since the last call, by base table, without their version.
+
+        ``now_ms`` is the *now* of each community, by community number.
+        """
+
+
+def fixed_binary(rows: npt.NDArray[Any]) -> pa.Array:
+    """An Arrow binary array with one value a row of a C-contiguous array, without copying row by row."""
+    rows = np.ascontiguousarray(rows)
+    count = len(rows)
+    width = rows.dtype.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
+    offsets = np.arange(count + 1, dtype=np.int64) * width
+    return pa.Array.from_buffers(pa.large_binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(rows.tobytes())])
+
+
+def rows_of(payloads: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The inverse of :func:`fixed_binary`: payloads of equal width as one array of ``dtype`` (a copy).
+
+    Raises:
+        ValueError: a payload does not have the width of ``dtype`` (state of another version).
+    """
+    if isinstance(payloads, pa.ChunkedArray):
+        payloads = payloads.combine_chunks()
+    payloads = payloads.cast(pa.large_binary())
+    if len(payloads) == 0:
+        return np.empty(0, dtype)
+    _, offsets_buffer, values = payloads.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64)[payloads.offset : payloads.offset + len(payloads) + 1]
+    if not (np.diff(offsets) == dtype.itemsize).all():
+        raise ValueError(f"state rows are not {dtype.itemsize} bytes wide: they were written by another version")
+    return np.frombuffer(values, dtype, count=len(payloads), offset=int(offsets[0])).copy()
+
+
+def binary(values: list[bytes]) -> pa.Array:
+    """An Arrow binary array of the given values."""
+    return pa.array(values, pa.large_binary())
+
+
+def grown(array: npt.NDArray[Any], size: int, fill: Any) -> npt.NDArray[Any]:
+    """The array with room for ``size`` rows, at least doubled, new rows set to ``fill``."""
+    if size <= len(array):
+        return array
+    bigger = np.empty((max(size, 2 * len(array), 64), *array.shape[1:]), array.dtype)
+    bigger[: len(array)] = array
+    bigger[len(array) :] = fill
+    return bigger

@@ -1,0 +1,88 @@
+"""Numbers for communities and members, so that everything behind the door works on arrays of integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.operators.base import Ints, grown
+
+
+class Directory:
+    """Gives every community, and every member of a community, a number of its own inside one partition.
+
+    Numbers are dense and never reused; they are written with the members' state, so a restart gives the same.
+    """
+
+    def __init__(self) -> None:
+        self.community_names: list[str] = []
+        self.member_keys: list[str] = []  # "community\0member"
+        self._communities: dict[str, int] = {}
+        self._members: dict[str, int] = {}
+        self._community_of = np.empty(0, np.int64)
+
+    @property
+    def community_of(self) -> Ints:
+        """Community number by member number."""
+        return self._community_of[: len(self.member_keys)]
+
+    def member_id(self, member: int) -> str:
+        """The id of a member as the contract has it."""
+        return self.member_keys[member].partition("\0")[2]
+
+    def communities(self, names: list[str]) -> Ints:
+        """Numbers of the named communities; unknown ones are given the next numbers."""
+        numbers = list(map(self._communities.get, names))
+        if None in numbers:
+            for position, number in enumerate(numbers):
+                if number is None:
+                    numbers[position] = self._add_community(names[position])
+        return np.array(numbers, np.int64)
+
+    def members(self, names: list[str], community: Ints, member_ids: list[str]) -> Ints:
+        """Numbers of members, given their communities' names and numbers; unknown ones are given the next numbers."""
+        keys = list(map("\0".join, zip(names, member_ids, strict=True)))
+        numbers = list(map(self._members.get, keys))
+        if None in numbers:
+            start = len(self.member_keys)
+            homes: list[int] = []
+            community_list = community.tolist()
+            known = self._members
+            for position, number in enumerate(numbers):
+                if number is None:
+                    key = keys[position]
+                    number = known.get(key)  # may have come earlier in this very batch
+                    if number is None:
+                        number = known[key] = start + len(homes)
+                        self.member_keys.append(key)
+                        homes.append(community_list[position])
+                    numbers[position] = number
+            self._community_of = grown(self._community_of, len(self.member_keys), -1)
+            self._community_of[start : start + len(homes)] = homes
+        return np.array(numbers, np.int64)
+
+    def _add_community(self, name: str) -> int:
+        number = self._communities.get(name)
+        if number is None:
+            number = self._communities[name] = len(self.community_names)
+            self.community_names.append(name)
+        return number
+
+    def restore_community(self, number: int, name: str) -> None:
+        """Give a community the number it had; numbers may come back in any order, gaps are filled with nobody."""
+        while len(self.community_names) <= number:
+            self.community_names.append("")
+        self.community_names[number] = name
+        self._communities[name] = number
+
+    def restore_members(self, numbers: Ints, keys: list[str], community: Ints) -> None:
+        """Give members the numbers they had."""
+        if len(numbers) == 0:
+            return
+        size = int(numbers.max()) + 1
+        if size > len(self.member_keys):
+            self.member_keys.extend([""] * (size - len(self.member_keys)))
+        self._community_of = grown(self._community_of, size, -1)
+        self._community_of[numbers] = community
+        for number, key in zip(numbers.tolist(), keys, strict=True):
+            self.member_keys[number] = key
+        self._members.update(zip(keys, numbers.tolist(), strict=True))

@@ -1,0 +1,106 @@
+"""A growing table of fixed-size rows found by an integer key, that knows which rows changed since the last flush."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from streams.operators.base import Ints, Keys, Mask, StateRows, fixed_binary, grown, rows_of
+
+_FEW = 4096
+
+
+class KeyedRows:
+    """Rows of a structured ``dtype`` by 64-bit key; new rows start as ``fresh``.
+
+    ``keys`` and ``rows`` may be longer than the table; only the first ``len(self)`` entries count.
+    """
+
+    def __init__(self, name: str, fresh: npt.NDArray[Any]) -> None:
+        self.name = name
+        self._fresh = fresh
+        self._row_of: dict[int, int] = {}
+        self.keys = np.empty(0, np.uint64)
+        self.rows = np.empty(0, fresh.dtype)
+        self._dirty = np.empty(0, np.bool_)
+        self._gone: list[Keys] = []
+        self._kept_last_time = 0
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def find(self, keys: Keys) -> Ints:
+        """Row numbers of distinct keys; unknown ones are added."""
+        listed = keys.tolist()
+        found = list(map(self._row_of.get, listed))
+        if None in found:
+            free = len(self._row_of)
+            for position, row in enumerate(found):
+                if row is None:
+                    found[position] = self._row_of[listed[position]] = free
+                    free += 1
+            self.keys = grown(self.keys, free, 0)
+            self.rows = grown(self.rows, free, self._fresh)
+            self._dirty = grown(self._dirty, free, False)
+        rows = np.array(found, np.int64)
+        self.keys[rows] = keys
+        return rows
+
+    def existing(self, keys: Keys) -> Ints:
+        """Row numbers of those keys that have a row."""
+        found = [row for row in map(self._row_of.get, keys.tolist()) if row is not None]
+        return np.array(found, np.int64)
+
+    def touch(self, rows: Ints) -> None:
+        """Mark rows as changed."""
+        self._dirty[rows] = True
+
+    def dirty_count(self) -> int:
+        """How many rows changed since the last flush."""
+        return int(np.count_nonzero(self._dirty[: len(self)]))
+
+    def take_changed(self) -> Ints:
+        """Row numbers changed since the last call, by ascending key; calling it makes them clean."""
+        rows = np.flatnonzero(self._dirty[: len(self)])
+        self._dirty[rows] = False
+        return rows[np.argsort(self.keys[rows])]
+
+    def state(self, changed: Ints) -> list[StateRows]:
+        """State rows of the given rows, and the ends of the keys that were let go since the last call."""
+        found = []
+        if len(changed):
+            keys = fixed_binary(self.keys[changed].astype(">u8"))
+            found.append(StateRows(self.name, keys, fixed_binary(self.rows[changed])))
+        if self._gone:
+            gone = np.concatenate(self._gone)
+            self._gone = []
+            empty = fixed_binary(np.empty((len(gone), 0), np.uint8))
+            found.append(StateRows(self.name, fixed_binary(gone.astype(">u8")), empty, deleted=True))
+        return found
+
+    def restore(self, keys: pa.Array, payloads: pa.Array) -> None:
+        """Take back the rows that :meth:`state` gave."""
+        rows = self.find(rows_of(keys, np.dtype(">u8")).astype(np.uint64))
+        self.rows[rows] = rows_of(payloads, self._fresh.dtype)
+        self._kept_last_time = len(self)
+
+    def forget(self, keep: Callable[[Keys], Mask]) -> None:
+        """Let rows go for which ``keep`` is false, once the table has doubled since the last time.
+
+        Only for rows that can make no difference to any answer any more: when they go then does not either, and waiting
+        keeps the cost constant a row. Changed rows stay until they are written.
+        """
+        size = len(self)
+        if size < 2 * self._kept_last_time + _FEW:
+            return
+        staying = keep(self.keys[:size]) | self._dirty[:size]
+        self._gone.append(self.keys[:size][~staying])
+        self.keys = self.keys[:size][staying]
+        self.rows = self.rows[:size][staying]
+        self._dirty = self._dirty[:size][staying]
+        self._row_of = {key: row for row, key in enumerate(self.keys.tolist())}
+        self._kept_last_time = size - len(self._gone[-1])

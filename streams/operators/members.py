@@ -1,0 +1,286 @@
+"""What is known of each member: when it was seen, what it did, whether it is in, and at which rhythm it comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.vocabulary import INTERACTION_KINDS
+from streams.operators.active_days import FIELDS as DAY_FIELDS
+from streams.operators.active_days import note_days, rhythm
+from streams.operators.base import (
+    NEVER,
+    Batch,
+    Events,
+    Ints,
+    Keys,
+    Mask,
+    StateRows,
+    fixed_binary,
+    grown,
+    rows_of,
+)
+from streams.operators.directory import Directory
+from streams.operators.presence import ACTIVE, pane_and_member
+from streams.operators.roster import (
+    ACTION_RANK,
+    LEFT,
+    NOTHING,
+    ROLE_RANK,
+    ROLES,
+    STATUSES,
+    Roster,
+    ranked,
+    status_of,
+)
+from streams.operators.tallies import is_any, staff_mask
+
+_TIMES = ("seen_ms", "posted_ms", "joined_ms", "listed_joined_ms", "left_ms", "last_order_ms")
+_ROW = np.dtype(
+    [
+        ("number", "<u4"),
+        ("first_seen_ms", "<i8"),
+        *((name, "<i8") for name in _TIMES),
+        ("roster", "<i8"),
+        ("role", "<i8"),
+        ("first_order_ms", "<i8"),
+        ("monetary_minor", "<i8"),
+        ("messages", "<u4"),
+        ("interactions", "<u4"),
+        ("orders", "<u4"),
+        ("referrals", "<u4"),
+        ("last_minute", "<i4", 3),
+        ("active_days_30", "u1"),
+        ("typical_gap_days", "<f4"),
+        *DAY_FIELDS,
+    ]
+)
+
+
+def _fresh() -> npt.NDArray[Any]:
+    row = np.zeros((), _ROW)
+    row["first_seen_ms"] = row["first_order_ms"] = -NEVER
+    for name in _TIMES:
+        row[name] = NEVER
+    row["roster"] = row["role"] = NOTHING
+    row["last_minute"] = -1
+    row["typical_gap_days"] = np.nan
+    return row
+
+
+class Members:
+    """One row a member, by member number. Every change is a sum, a minimum or a maximum: no order of events matters."""
+
+    names = ("members",)
+
+    def __init__(self, directory: Directory, roster: Roster) -> None:
+        self._directory = directory
+        self._roster = roster
+        self._rows = np.empty(0, _ROW)
+        self._dirty = np.empty(0, np.bool_)
+        self._new_days = np.empty(0, np.bool_)
+        self._size = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._directory.member_keys)
+
+    def sizes(self, communities: int) -> Ints:
+        """Roster size (in or observed) by community number."""
+        self._size = grown(self._size, communities, 0)
+        return self._size[:communities]
+
+    @property
+    def last_minute(self) -> npt.NDArray[np.int32]:
+        """Minute of the latest presence by member number and flag; rolling windows move it."""
+        self._room()
+        last_minute: npt.NDArray[np.int32] = self._rows["last_minute"]
+        return last_minute
+
+    def apply(self, batch: Batch, active_days: tuple[Keys, Ints]) -> list[int]:
+        """Count a batch; ``active_days`` are the (day, member) pairs that gained presence, with the gained flags.
+
+        Returns:
+            Communities whose roster size may have changed.
+        """
+        self._room()
+        touched = np.unique(np.concatenate([events.member for events in batch.by_type.values()]))
+        before = self._in_roster(touched)
+        self._see(batch)
+        self._count(batch)
+        self._note_days(*active_days)
+        self._dirty[touched] = True
+        change = self._in_roster(touched).astype(np.int64) - before
+        community = self._directory.community_of[touched]
+        self.sizes(len(self._directory.community_names))
+        np.add.at(self._size, community, change)
+        changed = np.unique(community[change != 0]).tolist()
+        joins = batch.get("join")
+        completed = self._roster.apply(joins) if joins is not None else []
+        if completed:
+            self._recount(completed)
+        return changed + completed
+
+    def _see(self, batch: Batch) -> None:
+        rows = self._rows
+        for events in batch.by_type.values():
+            np.minimum.at(rows["first_seen_ms"], events.member, events.occurred_at_ms)
+        message, join, order = batch.get("message"), batch.get("join"), batch.get("order")
+        if message is not None:
+            np.maximum.at(rows["seen_ms"], message.member, message.occurred_at_ms)
+            np.maximum.at(rows["posted_ms"], message.member, message.occurred_at_ms)
+            self._set_role(message, message.columns["sender_role"])
+        if order is not None:
+            paid = is_any(order.columns["status"], "paid")
+            np.maximum.at(rows["seen_ms"], order.member[paid], order.occurred_at_ms[paid])
+        if join is not None:
+            self._set_role(join, join.columns["role"])
+            self._set_roster(join)
+
+    def _set_role(self, events: Events, roles: list[str]) -> None:
+        rank = np.fromiter(map(ROLE_RANK.__getitem__, roles), np.int64, len(roles))
+        np.maximum.at(self._rows["role"], events.member, ranked(events.occurred_at_ms, rank))
+
+    def _set_roster(self, join: Events) -> None:
+        rows, times = self._rows, join.occurred_at_ms
+        rank = np.fromiter(map(ACTION_RANK.__getitem__, join.columns["action"]), np.int64, len(join))
+        np.maximum.at(rows["roster"], join.member, ranked(times, rank))
+        joined, left = rank == ACTION_RANK["joined"], rank >= ACTION_RANK["left"]
+        np.maximum.at(rows["joined_ms"], join.member[joined], times[joined])
+        np.maximum.at(rows["left_ms"], join.member[left], times[left])
+        listed = join.columns["joined_at"]
+        for position in np.flatnonzero(rank == ACTION_RANK["present"]).tolist():
+            if listed[position] is not None:
+                member = join.member[position]
+                rows["listed_joined_ms"][member] = max(rows["listed_joined_ms"][member], listed[position])
+
+    def _count(self, batch: Batch) -> None:
+        rows = self._rows
+        message, order, referral = batch.get("message"), batch.get("order"), batch.get("referral")
+        if message is not None:
+            member = ~staff_mask(message.columns["sender_role"])
+            interaction = is_any(message.columns["kind"], *INTERACTION_KINDS)
+            np.add.at(rows["messages"], message.member[member & ~interaction], 1)
+            np.add.at(rows["interactions"], message.member[member & interaction], 1)
+        if order is not None:
+            paid = is_any(order.columns["status"], "paid")
+            who, when = order.member[paid], order.occurred_at_ms[paid]
+            np.add.at(rows["orders"], who, 1)
+            np.minimum.at(rows["first_order_ms"], who, when)
+            np.maximum.at(rows["last_order_ms"], who, when)
+            np.add.at(rows["monetary_minor"], who, np.array(order.columns["amount_minor"], np.int64)[paid])
+        if referral is not None:
+            np.add.at(rows["referrals"], referral.member, 1)
+
+    def _note_days(self, pairs: Keys, flags: Ints) -> None:
+        day, member = pane_and_member(pairs[(flags & ACTIVE) != 0])
+        note_days(self._rows, member, day)
+        self._new_days[member] = True
+
+    def _in_roster(self, members: Ints) -> Mask:
+        rows = self._rows[members]
+        snapshot_ms = self._roster.snapshot_ms(len(self._directory.community_names))
+        status, _ = status_of(rows, snapshot_ms[self._directory.community_of[members]])
+        return (status != LEFT) & (rows["first_seen_ms"] != -NEVER)
+
+    def _recount(self, communities: list[int]) -> None:
+        members = np.flatnonzero(np.isin(self._directory.community_of, communities))
+        inside = members[self._in_roster(members)]
+        counts = np.bincount(self._directory.community_of[inside], minlength=len(self._size))
+        self._size[communities] = counts[communities]
+        # Whoever the snapshot misses has left: all of these rows may read differently now.
+        self._dirty[members[self._rows["first_seen_ms"][members] != -NEVER]] = True
+
+    def touch(self, members: Ints) -> None:
+        """Mark members as changed."""
+        self._dirty[members] = True
+
+    def dirty_count(self) -> int:
+        """State rows that the next flush will write."""
+        return int(np.count_nonzero(self._dirty))
+
+    def take_changed(self) -> Ints:
+        """Numbers of the members changed since the last call; calling it makes them clean."""
+        changed = np.flatnonzero(self._dirty)
+        self._dirty[changed] = False
+        stale = np.flatnonzero(self._new_days)
+        self._new_days[stale] = False
+        active_30, gap = rhythm(self._rows[stale])
+        self._rows["active_days_30"][stale] = active_30
+        self._rows["typical_gap_days"][stale] = gap
+        return changed
+
+    def state(self, changed: Ints) -> list[StateRows]:
+        """State rows of the given members: key ``community\\0member``."""
+        if len(changed) == 0:
+            return []
+        self._rows["number"][changed] = changed
+        keys = pa.array(list(map(self._directory.member_keys.__getitem__, changed.tolist())), pa.large_string())
+        return [StateRows("members", keys.cast(pa.large_binary()), fixed_binary(self._rows[changed]))]
+
+    def restore(self, keys: pa.Array, payloads: pa.Array) -> None:
+        """Take rows back; communities must be known to the directory."""
+        rows = rows_of(payloads, _ROW)
+        numbers = rows["number"].astype(np.int64)
+        names = keys.cast(pa.large_binary()).cast(pa.large_string()).to_pylist()
+        homes = self._directory.communities([name.partition("\0")[0] for name in names])
+        self._directory.restore_members(numbers, names, homes)
+        self._room()
+        self._rows[numbers] = rows
+
+    def recount(self) -> None:
+        """Work out all roster sizes, after everything else is restored."""
+        communities = len(self._directory.community_names)
+        self.sizes(communities)
+        members = np.arange(len(self), dtype=np.int64)
+        inside = members[self._in_roster(members)]
+        self._size[:communities] = np.bincount(self._directory.community_of[inside], minlength=communities)
+
+    def table(self, changed: Ints, names: pa.Array) -> pa.Table:
+        """Derived rows of the given members; ``names`` are the community names by number."""
+        rows = self._rows[changed]
+        community = self._directory.community_of[changed]
+        snapshot_ms = self._roster.snapshot_ms(len(self._directory.community_names))
+        status, left_ms = status_of(rows, snapshot_ms[community])
+        joined_ms = np.where(rows["joined_ms"] != NEVER, rows["joined_ms"], rows["listed_joined_ms"])
+        orders = rows["orders"]
+        between = np.where(orders > 0, rows["last_order_ms"] - rows["first_order_ms"], 0) / 86_400_000
+        ids = [self._directory.member_id(number) for number in changed.tolist()]
+        role = np.where(rows["role"] == NOTHING, 0, rows["role"] & 7)
+        gap = rows["typical_gap_days"]
+        return pa.table(
+            {
+                "community_id": names.take(pa.array(community)),
+                "member_id": pa.array(ids, pa.string()),
+                "status": pa.array(STATUSES).take(pa.array(status)),
+                "role": pa.array(ROLES).take(pa.array(role)),
+                "first_seen_at": _times(rows["first_seen_ms"]),
+                "last_seen_at": _times(rows["seen_ms"]),
+                "joined_at": _times(joined_ms),
+                "left_at": _times(left_ms),
+                "messages": pa.array(np.ascontiguousarray(rows["messages"])),
+                "interactions": pa.array(np.ascontiguousarray(rows["interactions"])),
+                "orders": pa.array(np.ascontiguousarray(orders)),
+                "referrals": pa.array(np.ascontiguousarray(rows["referrals"])),
+                "active_days_30": pa.array(np.ascontiguousarray(rows["active_days_30"])),
+                "typical_gap_days": pa.array(np.ascontiguousarray(gap), mask=np.isnan(gap)),
+                "tier": pa.array(["ordinary"]).take(pa.array(np.zeros(len(rows), np.int8))),
+                "x": pa.array(np.maximum(orders.astype(np.int64) - 1, 0).astype(np.uint32)),
+                "t_x_days": pa.array(between.astype(np.float32)),
+                "monetary_minor": pa.array(np.ascontiguousarray(rows["monetary_minor"])),
+            }
+        )
+
+    def _room(self) -> None:
+        size = len(self)
+        if size > len(self._rows):
+            self._rows = grown(self._rows, size, _fresh())
+            self._dirty = grown(self._dirty, size, False)
+            self._new_days = grown(self._new_days, size, False)
+
+
+def _times(milliseconds: npt.NDArray[Any]) -> pa.Array:
+    values = milliseconds.astype(np.int64)
+    return pa.array(values, mask=values == NEVER).cast(pa.timestamp("ms", "UTC"))

@@ -1,0 +1,92 @@
+"""Which members spoke, were active or bought in which pane: the sets behind the distinct figures, kept as integers."""
+
+from __future__ import annotations
+
+from itertools import repeat
+
+import numpy as np
+
+from streams.operators.base import Ints, Keys, Mask
+
+SPEAKER, ACTIVE, BUYER = 1, 2, 4
+FLAGS = (SPEAKER, ACTIVE, BUYER)
+
+_FLAG_BITS = np.uint64(3)
+_MEMBER_BITS = np.uint64(32)
+_MEMBER = np.uint64(0xFFFFFFFF)
+_TOP = np.uint64(61)
+
+
+def presence_keys(pane: Ints, member: Ints) -> Keys:
+    """One key a (pane number, member number)."""
+    return (pane.astype(np.uint64) << _MEMBER_BITS) | member.astype(np.uint64)
+
+
+def pane_and_member(keys: Keys) -> tuple[Ints, Ints]:
+    """Pane number and member number of each key."""
+    return (keys >> _MEMBER_BITS).astype(np.int64), (keys & _MEMBER).astype(np.int64)
+
+
+def merged(keys: Keys, flags: Ints) -> tuple[Keys, Ints]:
+    """Distinct keys, ascending, with the flags of all their entries together."""
+    if len(keys) == 0:
+        return keys, flags
+    both = np.unique((keys << _FLAG_BITS) | flags.astype(np.uint64))
+    keys = both >> _FLAG_BITS
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    return keys[starts], np.bitwise_or.reduceat((both & np.uint64(7)).astype(np.int64), starts)
+
+
+class Presence:
+    """The set of (pane, member, flag) of one pane size."""
+
+    def __init__(self, pane_ms: int) -> None:
+        self.pane_ms = pane_ms
+        self._flags: dict[int, int] = {}
+        self._kept_last_time = 0
+
+    def __len__(self) -> int:
+        return len(self._flags)
+
+    def add(self, keys: Keys, flags: Ints) -> tuple[Keys, Ints]:
+        """Add entries (distinct keys) and return those with at least one new flag, and their new flags only."""
+        listed = keys.tolist()
+        known = np.fromiter(map(self._flags.get, listed, repeat(0)), np.int64, len(listed))
+        new = flags & ~known
+        changed = new != 0
+        keys, new = keys[changed], new[changed]
+        self._flags.update(zip(keys.tolist(), (known[changed] | new).tolist(), strict=True))
+        return keys, new
+
+    def forget(self, community_of: Ints, oldest_ms: Ints) -> None:
+        """Drop entries whose pane ended at or before ``oldest_ms`` of their community, once the set has doubled."""
+        if len(self._flags) < 2 * self._kept_last_time + 16_384:
+            return
+        keys, flags = self._arrays()
+        keep = self._alive(keys, community_of, oldest_ms)
+        self._flags = dict(zip(keys[keep].tolist(), flags[keep].tolist(), strict=True))
+        self._kept_last_time = len(self._flags)
+
+    def alive(self, community_of: Ints, oldest_ms: Ints) -> tuple[Keys, Ints]:
+        """The entries that :meth:`forget` would keep."""
+        keys, flags = self._arrays()
+        keep = self._alive(keys, community_of, oldest_ms)
+        return keys[keep], flags[keep]
+
+    def _arrays(self) -> tuple[Keys, Ints]:
+        keys = np.fromiter(self._flags.keys(), np.uint64, len(self._flags))
+        return keys, np.fromiter(self._flags.values(), np.int64, len(self._flags))
+
+    def _alive(self, keys: Keys, community_of: Ints, oldest_ms: Ints) -> Mask:
+        pane, member = pane_and_member(keys)
+        return (pane + 1) * self.pane_ms > oldest_ms[community_of[member]]
+
+
+def packed(keys: Keys, flags: Ints) -> Keys:
+    """Entries as 8 bytes each: the flags above the pane number above the member number."""
+    return keys | (flags.astype(np.uint64) << _TOP)
+
+
+def unpacked(entries: Keys) -> tuple[Keys, Ints]:
+    """The inverse of :func:`packed`."""
+    return entries & np.uint64((1 << 61) - 1), (entries >> _TOP).astype(np.int64)
