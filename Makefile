@@ -1,0 +1,44 @@
+# Two commands for newcomers: `make demo` and `make test`. Each does all its own set-up.
+# PYTHON=/path/to/python3.12 names the interpreter for .venv; EVENTS="a.ndjson.gz b.ndjson" and DATA=folder are for demo.
+
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test test-long bench lint format lock setup clean help
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
+
+setup:  ## Make .venv with pinned packages (every other target does it by itself)
+	@sh infra/setup_venv.sh
+
+demo: setup  ## Run everything on a simulated year of 20 communities, or on EVENTS="file …"
+	@$(BIN)/qunpulse demo $(if $(DATA),--data $(DATA)) $(if $(EVENTS),--events $(EVENTS))
+
+lint: setup  ## Style, format, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## What every change must pass
+	$(BIN)/pytest -m "not long"
+
+test-long: setup  ## What takes longer
+	$(BIN)/pytest -m long
+
+bench: setup  ## Speed of one worker on a backlog; checks its answer, then prints one JSON line
+	@$(BIN)/python -m tests.bench.backlog
+
+format: setup  ## Put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## Pin the newest allowed packages in requirements.lock
+	@test -x build/lock/bin/uv || { $(BIN)/python -m venv build/lock && build/lock/bin/pip install --quiet uv; }
+	build/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
+		--output-file requirements.lock
+
+clean:  ## Remove what can be made again (not ./data)
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
