@@ -4,7 +4,7 @@
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-long bench lint format lock setup clean help
+.PHONY: demo test test-long bench lint format lock setup jars clean help
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -21,13 +21,16 @@ lint: setup  ## Style, format, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## What every change must pass
+jars: setup  ## Fetch and check the Kafka broker's jars
+	@$(BIN)/python -m infra.embedded.maven fetch
+
+test: lint jars  ## What every change must pass
 	$(BIN)/pytest -m "not long"
 
-test-long: setup  ## What takes longer
+test-long: jars  ## What takes longer
 	$(BIN)/pytest -m long
 
-bench: setup  ## Speed of one worker on a backlog; checks its answer, then prints one JSON line
+bench: jars  ## Speed of one worker on a backlog; checks its answer, then prints one JSON line
 	@$(BIN)/python -m tests.bench.backlog
 
 format: setup  ## Put the code in shape

@@ -1,0 +1,88 @@
+"""What `qunpulse demo` prints at the end: the books, the communities, the busiest members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from sinks.clickhouse import ClickHouse
+    from streams.accounts import Account
+
+COMMUNITIES_SHOWN = 20
+MEMBERS_SHOWN = 10
+WINDOWS = ("24h", "7d", "30d")
+
+_COMMUNITIES = """
+SELECT community_id, any(members),
+       {figures},
+       max(as_of)
+FROM qunpulse.activity_now
+GROUP BY community_id
+ORDER BY sumIf(messages + interactions, window = '30d') DESC, community_id
+LIMIT {limit}
+"""
+
+_MEMBERS = """
+SELECT community_id, member_id, role, status, messages, interactions, orders, referrals, last_seen_at
+FROM qunpulse.members
+WHERE role NOT IN ('staff', 'bot')
+ORDER BY messages + interactions DESC, orders DESC, community_id, member_id
+LIMIT {limit}
+"""
+
+
+def print_books(console: Console, accounts: Mapping[str, Account]) -> None:
+    """One line per topic with the equation that must hold."""
+    width = max(len(topic) for topic in accounts)
+    for topic, account in accounts.items():
+        style = None if account.balanced else "bold red"
+        console.print(f"{topic:<{width}}  {account.equation()}", style=style, markup=False, soft_wrap=True)
+
+
+def print_summary(console: Console, clickhouse: ClickHouse, accounts: Mapping[str, Account]) -> None:
+    """The whole summary, read from the views that anybody may query."""
+    console.rule("what became of every record", align="left")
+    print_books(console, accounts)
+    console.print()
+    console.rule("communities, windows that end with their last activity", align="left")
+    _print_communities(console, clickhouse)
+    console.print()
+    console.rule("busiest members", align="left")
+    _print_members(console, clickhouse)
+
+
+def _print_communities(console: Console, clickhouse: ClickHouse) -> None:
+    figures = ", ".join(
+        f"sumIf({figure}, window = '{window}')" for window in WINDOWS for figure in ("messages", "active_members")
+    )
+    rows = clickhouse.rows(_COMMUNITIES.format(figures=figures, limit=COMMUNITIES_SHOWN))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("community")
+    table.add_column("members", justify="right")
+    for window in WINDOWS:
+        table.add_column(f"messages {window}", justify="right")
+        table.add_column(f"active {window}", justify="right")
+    table.add_column("as of (UTC)")
+    for community, members, *counts, as_of in rows:
+        table.add_row(community, f"{members:,}", *(f"{count:,}" for count in counts), f"{as_of:%Y-%m-%d %H:%M}")
+    console.print(table)
+    total = clickhouse.scalar("SELECT uniqExact(community_id) FROM qunpulse.activity_now") or 0
+    if total > len(rows):
+        console.print(f"… and {total - len(rows):,} more communities", style="dim")
+
+
+def _print_members(console: Console, clickhouse: ClickHouse) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("community", "member", "role", "status"):
+        table.add_column(title)
+    for title in ("messages", "interactions", "orders", "referrals"):
+        table.add_column(title, justify="right")
+    table.add_column("last seen (UTC)")
+    for community, member, role, status, *counts, last_seen in clickhouse.rows(_MEMBERS.format(limit=MEMBERS_SHOWN)):
+        seen = f"{last_seen:%Y-%m-%d %H:%M}" if last_seen else ""
+        table.add_row(community, member, role, status, *(f"{count:,}" for count in counts), seen)
+    console.print(table)
