@@ -8,7 +8,7 @@ read back. Nothing here waits; how long an owner that did not release is waited 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sinks.clickhouse import ClickHouse, Setting
 from sinks.schema import CLAIMS
@@ -17,7 +17,7 @@ from streams.errors import ClaimLost
 # "Newest" must mean the same to every reader: compare UUIDs by their text, not by how a server or a language
 # orders 16 bytes (ClickHouse and Python differ).
 _NEWEST = f"""
-    SELECT claim, toString(owner) AS owner_text, max(released) AS released, any(worker) AS worker
+    SELECT claim, toString(owner) AS owner_text, max(released) AS released, max(worker) AS worker
     FROM {CLAIMS}
     WHERE partition = {{partition:UInt16}}
     GROUP BY claim, owner_text
@@ -31,10 +31,14 @@ _WRITE_NOW: dict[str, Setting] = {"async_insert": 0}
 
 @dataclass(frozen=True)
 class Claim:
-    """A worker's right to write the state of one Kafka partition, as long as it is the newest."""
+    """A worker's right to write the state of one Kafka partition, as long as it is the newest.
+
+    `worker` is for people who read the table; it is no part of the claim's identity.
+    """
 
     number: int
     owner: uuid.UUID
+    worker: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,6 @@ class NewestClaim:
     """The newest claim of a partition: whose it is, and whether its owner let go of it cleanly."""
 
     claim: Claim
-    worker: str
     released: bool
 
 
@@ -52,28 +55,31 @@ def newest(ch: ClickHouse, partition: int) -> NewestClaim | None:
     if not found:
         return None
     number, owner, released, worker = found[0]
-    return NewestClaim(Claim(int(number), uuid.UUID(owner)), str(worker), bool(released))
+    return NewestClaim(Claim(int(number), uuid.UUID(owner), str(worker)), bool(released))
 
 
 def register(ch: ClickHouse, partition: int, worker: str, owner: uuid.UUID | None = None) -> Claim:
     """Claim `partition` for `worker`; from here on every older claim's inserts fail.
 
+    Whoever wants to know if nobody else wrote in between asks `newest` before and compares: the number is
+    then exactly one larger.
+
     Raises ClaimLost when another worker claimed at the same time and won: ask the group who owns it now.
     Safe to repeat after an unknown outcome: a repeated call makes a newer claim.
     """
     before = newest(ch, partition)
-    claim = Claim(1 + (before.claim.number if before else 0), owner or uuid.uuid4())
-    _write(ch, partition, claim, worker, released=False)
+    claim = Claim(1 + (before.claim.number if before else 0), owner or uuid.uuid4(), worker)
+    _write(ch, partition, claim, released=False)
     after = newest(ch, partition)
     if after is None or after.claim != claim:
-        winner = f"claim {after.claim.number} of worker {after.worker}" if after else "nobody"
+        winner = f"claim {after.claim.number} of worker {after.claim.worker}" if after else "nobody"
         raise ClaimLost(f"partition {partition}: claim {claim.number} of {worker} lost to {winner}")
     return claim
 
 
-def release(ch: ClickHouse, partition: int, claim: Claim, worker: str = "") -> None:
+def release(ch: ClickHouse, partition: int, claim: Claim) -> None:
     """Let go of `partition`: the next owner need not wait, and nothing more may be written under `claim`."""
-    _write(ch, partition, claim, worker, released=True)
+    _write(ch, partition, claim, released=True)
 
 
 def is_newest(partition: int, claim: Claim) -> str:
@@ -93,7 +99,7 @@ def is_newest(partition: int, claim: Claim) -> str:
     return f"throwIf({standing} != {mine}, 'claim {claim.number} of partition {partition} is lost') = 0"
 
 
-def _write(ch: ClickHouse, partition: int, claim: Claim, worker: str, *, released: bool) -> None:
+def _write(ch: ClickHouse, partition: int, claim: Claim, *, released: bool) -> None:
     # released rows have the higher version, so whichever is written last, a release is never undone
     ch.command(
         f"INSERT INTO {CLAIMS} (partition, claim, owner, worker, claimed_at, released, version) SELECT "
@@ -103,7 +109,7 @@ def _write(ch: ClickHouse, partition: int, claim: Claim, worker: str, *, release
             "partition": partition,
             "claim": claim.number,
             "owner": str(claim.owner),
-            "worker": worker,
+            "worker": claim.worker,
             "released": int(released),
         },
         settings=_WRITE_NOW,

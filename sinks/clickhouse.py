@@ -64,6 +64,7 @@ class ClickHouse:
                 send_receive_timeout=timeout_seconds,
                 connect_timeout=min(10, timeout_seconds),
                 query_retries=0,  # retries are ours to count, log and stop
+                tz_mode="aware",
                 autogenerate_session_id=False,  # a session would make one thread's statement refuse another's
                 compress=ipc_compression or False,
                 client_name="qunpulse",
@@ -138,10 +139,7 @@ class ClickHouse:
         names = rows.column_names
         columns = ", ".join(f"`{name}`" for name in names)
         structure = self.input_structure(table, names).replace("\\", "\\\\").replace("'", "\\'")
-        sql = (
-            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM input('{structure}') "
-            f"WHERE {where} FORMAT Arrow"
-        )
+        sql = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM input('{structure}') WHERE {where} FORMAT Arrow"
         self._send(table, sql, rows, settings)
 
     def input_structure(self, table: str, columns: Sequence[str]) -> str:
@@ -164,9 +162,11 @@ class ClickHouse:
         return ", ".join(f"`{name}` {types[name]}" for name in columns)
 
     def _send(self, table: str, sql: str, rows: pa.Table, settings: Mapping[str, Setting] | None) -> None:
-        body = arrow_body(rows, self._ipc_compression)
+        # raw_insert with the statement inside the body: `command(data=…)` scans all of the body as if it were
+        # SQL, which takes longer (0.6 s for 40 MB) than the server's work
+        body = b"".join((sql.encode(), b"\n", memoryview(arrow_file(rows, self._ipc_compression))))
         with self._classified(f"insert into {table}"):
-            self._client.command(sql, data=body, settings={**INSERT_SETTINGS, **(settings or {})})
+            self._client.raw_insert(insert_block=body, settings={**INSERT_SETTINGS, **(settings or {})})
 
     @contextmanager
     def _classified(self, doing: str) -> Iterator[None]:
@@ -189,15 +189,15 @@ INSERT_SETTINGS: dict[str, Setting] = {
 }
 
 
-def arrow_body(rows: pa.Table, compression: IpcCompression = None) -> bytes:
-    """Rows as the bytes of one Arrow file with a single record batch (so ClickHouse reads one block)."""
+def arrow_file(rows: pa.Table, compression: IpcCompression = None) -> pa.Buffer:
+    """Rows as one Arrow file with a single record batch (so ClickHouse reads one block)."""
     if rows.num_rows:
         rows = rows.combine_chunks()
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression=compression)
     with pa.ipc.new_file(sink, rows.schema, options=options) as writer:
         writer.write_table(rows)
-    return bytes(sink.getvalue())
+    return sink.getvalue()
 
 
 def _bound(params: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -216,13 +216,9 @@ def _classified(where: str, doing: str) -> Iterator[None]:
         yield
     except Error as error:
         failure = _failure_of(error)
-        raise failures.sink_error(
-            failure, where=where, doing=doing, said=_said(error), code=error.code
-        ) from error
+        raise failures.sink_error(failure, where=where, doing=doing, said=_said(error), code=error.code) from error
     except (HTTPError, OSError) as error:  # a body that breaks off while it is being read
-        raise failures.sink_error(
-            failures.UNREACHABLE, where=where, doing=doing, said=str(error), code=None
-        ) from error
+        raise failures.sink_error(failures.UNREACHABLE, where=where, doing=doing, said=str(error), code=None) from error
 
 
 def _failure_of(error: Error) -> failures.Failure:

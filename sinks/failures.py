@@ -24,18 +24,14 @@ _PASSWORD = Failure(
     "user or password was refused",
     "check QUNPULSE_CLICKHOUSE_USER and QUNPULSE_CLICKHOUSE_PASSWORD",
 )
-_RIGHTS = Failure(
-    "stop", "the user lacks a right", "grant it, or use a user that may write to qunpulse_store"
-)
+_RIGHTS = Failure("stop", "the user lacks a right", "grant it, or use a user that may write to qunpulse_store")
 _MISSING = Failure("stop", "a table, column or database is missing", "run `qunpulse migrate`")
 _MISMATCH = Failure(
     "stop",
     "rows do not fit the table",
     "run `qunpulse migrate`; if it has nothing to do, worker and database are of different releases",
 )
-_STATEMENT = Failure(
-    "stop", "ClickHouse refused the statement", "use ClickHouse 25.3 or later; else please report it"
-)
+_STATEMENT = Failure("stop", "ClickHouse refused the statement", "use ClickHouse 25.3 or later; else please report it")
 
 _OVERLOADED = Failure("retry", "ClickHouse is overloaded")
 _SLOW = Failure("retry", "the statement took longer than it may")
@@ -126,9 +122,7 @@ BY_CODE: Final[dict[int, Failure]] = {
     733: _RESTARTING,  # TABLE_IS_BEING_RESTARTED
 }
 
-UNKNOWN_CODE: Final = Failure(
-    "stop", "ClickHouse answered with an error that has no rule", "read its words below"
-)
+UNKNOWN_CODE: Final = Failure("stop", "ClickHouse answered with an error that has no rule", "read its words below")
 
 # No error number: the answer never came or did not come from ClickHouse. By the state of the connection.
 UNREACHABLE: Final = Failure("retry", "no answer")

@@ -87,9 +87,7 @@ def migrations() -> list[Script]:
     for number, script in enumerate(found, start=1):
         match = _MIGRATION_NAME.match(f"{script.name}.sql")
         if match is None or int(match.group(1)) != number:
-            raise FatalSinkError(
-                f"migration {script.name}.sql is out of order: number {number:04d} is expected"
-            )
+            raise FatalSinkError(f"migration {script.name}.sql is out of order: number {number:04d} is expected")
     return found
 
 
@@ -101,9 +99,7 @@ def views() -> list[Script]:
 def _scripts(kind: Kind, folder: str) -> list[Script]:
     root: Traversable = files("sinks") / folder
     names = sorted(entry.name for entry in root.iterdir() if entry.name.endswith(".sql"))
-    return [
-        Script(kind, name.removesuffix(".sql"), (root / name).read_text(encoding="utf-8")) for name in names
-    ]
+    return [Script(kind, name.removesuffix(".sql"), (root / name).read_text(encoding="utf-8")) for name in names]
 
 
 def _recorded(ch: ClickHouse) -> dict[tuple[str, str], str]:

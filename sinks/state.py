@@ -25,9 +25,7 @@ STATE_SCHEMA: Final = pa.schema(
 )
 
 
-def insert_state(
-    ch: ClickHouse, partition: int, rows: pa.Table, claim: Claim, timeout_seconds: float = 30
-) -> None:
+def insert_state(ch: ClickHouse, partition: int, rows: pa.Table, claim: Claim, timeout_seconds: float = 30) -> None:
     """Write one checkpoint of `partition` as one atomic block, if `claim` is still the newest one.
 
     Raises ClaimLost (nothing was written) when it is not, or was released. After a RetryableSinkError the
@@ -86,9 +84,7 @@ def delete_expired(ch: ClickHouse, partition: int, before_ms: int) -> None:
         # a mutation rewrites something of every part even when it hits no row; look first
         hit = ch.scalar(f"SELECT count() FROM {STATE} WHERE partition = {int(partition)} AND {condition}")
         if hit:
-            ch.command(
-                f"DELETE FROM {STATE} IN PARTITION {int(partition)} WHERE {condition}", settings=_AND_WAIT
-            )
+            ch.command(f"DELETE FROM {STATE} IN PARTITION {int(partition)} WHERE {condition}", settings=_AND_WAIT)
 
 
 _AND_WAIT: Final[dict[str, Setting]] = {"lightweight_deletes_sync": 2, "mutations_sync": 1}
