@@ -36,9 +36,7 @@ def _default_worker_id() -> str:
 class Settings(BaseSettings):
     """What is in force. `Settings.load` reads all sources; `Settings(...)` the environment and arguments."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     kafka_bootstrap_servers: str = Field(
         "127.0.0.1:9092", min_length=1, description="Kafka brokers, host:port, separated by commas"
@@ -49,9 +47,7 @@ class Settings(BaseSettings):
     clickhouse_password: SecretStr = Field(SecretStr(""), description="that user's password")
     clickhouse_secure: bool = Field(False, description="speak HTTPS to ClickHouse")
 
-    partitions: int = Field(
-        4, ge=1, le=1024, description="partitions of each event topic; fixed once the topics exist"
-    )
+    partitions: int = Field(4, ge=1, le=1024, description="partitions of each event topic; fixed once the topics exist")
     replication_factor: int = Field(1, ge=1, le=16, description="replicas of each topic; 3 in production")
     group_id: str = Field("qunpulse", min_length=1, description="consumer group of the workers")
     worker_id: str = Field(
@@ -71,17 +67,13 @@ class Settings(BaseSettings):
         le=31_536_000,
         description="how far behind its community's event clock an event may come",
     )
-    flush_interval_seconds: float = Field(
-        1.0, gt=0, le=60, description="longest time between two checkpoints"
-    )
+    flush_interval_seconds: float = Field(1.0, gt=0, le=60, description="longest time between two checkpoints")
     flush_max_events: int = Field(100_000, ge=1, description="events after which a checkpoint is made anyway")
     flush_max_rows: int = Field(
         500_000, ge=1, le=900_000, description="changed state rows after which a checkpoint is made anyway"
     )
     batch_max_records: int = Field(20_000, ge=1, le=500_000, description="records applied in one go")
-    buffer_max_records: int = Field(
-        100_000, ge=1, description="fetched records kept in memory before fetching pauses"
-    )
+    buffer_max_records: int = Field(100_000, ge=1, description="fetched records kept in memory before fetching pauses")
     dead_letter_stop_share: float = Field(
         0.5,
         gt=0,
@@ -91,32 +83,22 @@ class Settings(BaseSettings):
     dead_letter_stop_window: int = Field(
         10_000, ge=100, description="how many records count as recent for dead_letter_stop_share"
     )
-    max_record_bytes: int = Field(
-        262_144, ge=1024, description="a larger record is dead-lettered as too_large"
-    )
+    max_record_bytes: int = Field(262_144, ge=1024, description="a larger record is dead-lettered as too_large")
 
     pseudonymise: bool = Field(False, description="replace member ids by keyed hashes at the door")
     pseudonym_key: SecretStr | None = Field(
         None, description="key of those hashes; the same key gives the same pseudonyms"
     )
-    rules_file: Path | None = Field(
-        None, description="YAML file with communities, platforms, …; none: defaults"
-    )
+    rules_file: Path | None = Field(None, description="YAML file with communities, platforms, …; none: defaults")
 
-    metrics_host: str = Field(
-        "127.0.0.1", description="address that /metrics, /healthz and /readyz listen on"
-    )
+    metrics_host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /readyz listen on")
     metrics_port: int = Field(9108, ge=0, le=65535, description="their port; 0 picks a free one")
-    insert_timeout_seconds: int = Field(
-        30, ge=1, le=600, description="longest time one ClickHouse insert may take"
-    )
+    insert_timeout_seconds: int = Field(30, ge=1, le=600, description="longest time one ClickHouse insert may take")
     session_timeout_seconds: int = Field(
         10, ge=1, le=600, description="silence after which Kafka gives a worker's partitions to another"
     )
     data_dir: Path = Field(Path("data"), description="folder of the embedded Kafka and ClickHouse")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe log line shown"
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe log line shown")
 
     @model_validator(mode="after")
     def _agree_with_each_other(self) -> Self:
@@ -182,9 +164,7 @@ class LoadedSettings:
     def rows(self) -> list[SettingRow]:
         """Every setting in the order of the class, secrets masked."""
         return [
-            SettingRow(
-                name, _shown(getattr(self.settings, name)), self.origins[name], field.description or ""
-            )
+            SettingRow(name, _shown(getattr(self.settings, name)), self.origins[name], field.description or "")
             for name, field in Settings.model_fields.items()
         ]
 
@@ -212,9 +192,7 @@ def _find_config_file(flag: Path | None) -> Path | None:
     if named is not None:
         if not named.is_file():
             source = "--config" if flag else CONFIG_VARIABLE
-            raise ConfigError(
-                f"settings file {named} (from {source}) does not exist; create it or drop {source}"
-            )
+            raise ConfigError(f"settings file {named} (from {source}) does not exist; create it or drop {source}")
         return named
     return DEFAULT_CONFIG_FILE if DEFAULT_CONFIG_FILE.is_file() else None
 
