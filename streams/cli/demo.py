@@ -67,7 +67,7 @@ def demo(
                     worker.wait_until_ready()
                 before = sum(account.consumed for account in _accounts(session).values())
                 started = time.perf_counter()
-                _feed(session, files, console, worker.check)
+                _feed(session, files, console, lambda: session.check(worker))
                 with _step(console, "landing") as progress:
                     session.wait_until_landed(worker, progress.at)
                 elapsed = time.perf_counter() - started

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streams.errors import EmbeddedError, InputError
+from streams.errors import EmbeddedError
 
 if TYPE_CHECKING:
+    from infra.embedded.stack import EmbeddedStack, RunningStack
     from sinks.clickhouse import ClickHouse
     from streams.settings import LoadedSettings, Settings
 
@@ -46,13 +46,25 @@ def running(loaded: LoadedSettings) -> Settings | None:
     return loaded.settings
 
 
-def addressed(settings: Settings, stack: object) -> Settings:
+def addressed(settings: Settings, stack: EmbeddedStack | RunningStack) -> Settings:
     """The settings with the stack's addresses instead of the configured ones."""
+    return _embedded(settings, stack.clickhouse_host, stack.clickhouse_port).model_copy(
+        update={"kafka_bootstrap_servers": stack.kafka_bootstrap_servers}
+    )
+
+
+def _embedded(settings: Settings, host: str, port: int) -> Settings:
+    """The embedded ClickHouse has one user, without a password, and no certificate."""
+    from pydantic import SecretStr
+
     return settings.model_copy(
         update={
-            name: getattr(stack, name) for name in ("kafka_bootstrap_servers", "clickhouse_host", "clickhouse_port")
+            "clickhouse_host": host,
+            "clickhouse_port": port,
+            "clickhouse_user": "default",
+            "clickhouse_password": SecretStr(""),
+            "clickhouse_secure": False,
         }
-        | {"clickhouse_user": "default", "clickhouse_secure": False}
     )
 
 
@@ -74,19 +86,11 @@ def clickhouse_address(loaded: LoadedSettings) -> Iterator[Settings]:
     if settings is not None:
         yield settings
         return
+    from infra.embedded.clickhouse import HOST
     from infra.embedded.stack import open_clickhouse
 
-    _must_hold_data(loaded.settings.data_dir)
-    with open_clickhouse(loaded.settings.data_dir) as opened:
-        yield addressed_clickhouse(loaded.settings, opened)
-
-
-def addressed_clickhouse(settings: Settings, opened: object) -> Settings:
-    """The settings with the opened ClickHouse's address; Kafka stays out of reach."""
-    return settings.model_copy(
-        update={name: getattr(opened, name) for name in ("clickhouse_host", "clickhouse_port")}
-        | {"clickhouse_user": "default", "clickhouse_secure": False}
-    )
+    with open_clickhouse(loaded.settings.data_dir) as server:
+        yield _embedded(loaded.settings, HOST, server.port)
 
 
 @contextmanager
@@ -98,11 +102,6 @@ def clickhouse(loaded: LoadedSettings) -> Iterator[ClickHouse]:
             yield connection
         finally:
             connection.close()
-
-
-def _must_hold_data(data_dir: Path) -> None:
-    if not data_dir.is_dir() or not any(data_dir.iterdir()):
-        raise InputError(f"{data_dir} holds no data; run `qunpulse demo --data {data_dir}` first")
 
 
 def _named(loaded: LoadedSettings) -> bool:

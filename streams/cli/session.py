@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from infra.embedded.stack import EmbeddedStack
     from sinks.clickhouse import ClickHouse
     from streams.accounts import Books
     from streams.cli.worker_process import WorkerProcess
@@ -29,6 +30,12 @@ class Session:
     settings: Settings  # with the stack's addresses
     clickhouse: ClickHouse
     cluster: KafkaCluster
+    stack: EmbeddedStack
+
+    def check(self, worker: WorkerProcess) -> None:
+        """Raise QunpulseError with the cause when Kafka, ClickHouse or the worker has ended by itself."""
+        self.stack.check()
+        worker.check()
 
     def books(self) -> Books:
         """The books as of each partition's last checkpoint."""
@@ -56,7 +63,7 @@ class Session:
             progress(total - remaining, total)
             if remaining == 0:
                 return
-            worker.check()
+            self.check(worker)
             time.sleep(POLL_SECONDS)
 
 
@@ -64,7 +71,6 @@ class Session:
 def running_stack(settings: Settings, console: Console) -> Iterator[Session]:
     """Start the embedded stack, bring tables, views and topics up to date, stop everything at the end."""
     from infra.embedded.stack import EmbeddedStack
-
     from sinks.migrate import migrate
     from streams.cli.console import step
     from streams.cli.reach import addressed, connect
@@ -73,7 +79,7 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Session]:
 
     with step(console, "starting Kafka and ClickHouse") as progress:
         stack = EmbeddedStack(settings.data_dir, progress.say)
-        stack.__enter__()
+        stack.start()
     try:
         ours = addressed(settings, stack)
         with step(console, "preparing tables and topics"):
@@ -82,13 +88,13 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Session]:
             cluster = KafkaCluster(ours.kafka_bootstrap_servers)
             apply_topics(cluster, ours)
         try:
-            yield Session(ours, clickhouse, cluster)
+            yield Session(ours, clickhouse, cluster, stack)
         finally:
             cluster.close()
             clickhouse.close()
     finally:
         with step(console, "stopping"):
-            stack.__exit__(None, None, None)
+            stack.stop()
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -34,6 +33,8 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings, data_dir: Path) -> None:
         self.log = data_dir / "logs" / "worker.log"
+        from infra.embedded.kafka import free_port
+
         self.metrics_port = settings.metrics_port or free_port()
         self._settings = settings.model_copy(update={"metrics_port": self.metrics_port})
         self._host = settings.metrics_host
@@ -133,10 +134,3 @@ def noted_port(data_dir: Path) -> int | None:
         return int(json.loads((data_dir / WORKER_NOTE).read_text())["metrics_port"])
     except (OSError, ValueError, KeyError):
         return None
-
-
-def free_port() -> int:
-    """A port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
