@@ -5,7 +5,7 @@ plainly valid goes to `schemas.examination`, one by one, so broken records cost 
 for input.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events import EARLIEST_EVENT_MS, LATEST_TIME_MS, PEOPLE
-from schemas.examination import MAX_NESTING, examine, nests_deeper
+from schemas.examination import examine
 from schemas.hot_structs import DECODE, STRUCTS
 from schemas.refusals import Refusal, refusal
+from schemas.screening import suspects_among
 from schemas.times import parse_times
 from schemas.vocabulary import KINDS, UNKNOWN_KIND, UNKNOWN_VIA, VIA_WORDS, EventType
 
 FUTURE_TOLERANCE_MS: Final = 5 * 60_000
 
+_BLOCK: Final = 1000  # records
 _as_tuple: Final = msgspec.structs.astuple
 _VIAS: Final = frozenset(VIA_WORDS)
 _NOT_A_COLUMN: Final = frozenset({"event_type", "schema_version", "occurred_at"})
@@ -74,73 +76,29 @@ class Decoder:
         time known), or None for all, means that there is no such judgement.
         """
         refusals: dict[int, Refusal] = {}
-        records, suspects = self._screen(values, refusals)
-        events = self._decode_records(event_type, records, suspects, refusals)
-        valid = np.arange(len(events)) if not refusals else _positions(events)
-        rows: list[Any] = events if not refusals else [event for event in events if event is not None]
+        columns: dict[str, list[Any]] = {name: [] for name in STRUCTS[event_type].__struct_fields__}
+        valid: list[int] = []
+        # In blocks small enough for the processor's cache: transposing them while they are warm saves a fifth.
+        for start in range(0, len(values), _BLOCK):
+            block = range(start, min(start + _BLOCK, len(values)))
+            events = self._decode_block(event_type, values[block.start : block.stop], start, refusals)
+            if len(events) == len(block):
+                valid.extend(block)
+            else:
+                valid.extend(index for index in block if index not in refusals)
+            _append_rows(columns, events)
+        return self._chunk(event_type, values, np.array(valid, np.int64), columns, refusals, appended_at_ms)
 
-        times = parse_times([row.occurred_at for row in rows])
-        wrong = (times < EARLIEST_EVENT_MS) | (times >= LATEST_TIME_MS)
-        future = np.zeros(len(rows), np.bool_)
-        if appended_at_ms is not None:
-            appended = appended_at_ms[valid]
-            future = (appended >= 0) & (times > appended + FUTURE_TOLERANCE_MS)
-            wrong |= future
-        if event_type == "join":
-            wrong |= _wrong_joined_at(rows)
-        if wrong.any():
-            for i in np.flatnonzero(wrong).tolist():
-                index = int(valid[i])
-                refusals[index] = self._wrong_time(event_type, index, records[index], bool(future[i]), rows[i])
-            kept = np.flatnonzero(~wrong)
-            valid, times = valid[kept], times[kept]
-            rows = [rows[i] for i in kept.tolist()]
-
-        columns = self._columns(event_type, rows)
-        return DecodedChunk(event_type, valid, times, columns, [refusals[i] for i in sorted(refusals)])
-
-    def _screen(self, values: Sequence[bytes | None], refusals: dict[int, Refusal]) -> tuple[Sequence[bytes], set[int]]:
-        """The records without tombstones, and the positions of those that need a closer look.
-
-        Looks at the whole chunk at once first: that costs a tenth of a look at every record.
-        """
+    def _decode_block(
+        self, event_type: EventType, values: Sequence[bytes | None], start: int, refusals: dict[int, Refusal]
+    ) -> list[Any]:
+        """The events of a block of records that begins at position `start` of the chunk, without the refused ones."""
         try:
-            joined = b"\n".join(values)  # type: ignore[arg-type]  # a None among them is found out right here
-            records: Sequence[bytes] = values  # type: ignore[assignment]
+            records: Sequence[bytes] = values  # type: ignore[assignment]  # a None among them is found out right here
+            odd = suspects_among(records, self._max_record_bytes)
         except TypeError:
             records = [value if value is not None else b"" for value in values]
-            joined = b"\n".join(records)
-            for index, value in enumerate(values):
-                if value is None:
-                    refusals[index] = refusal(index, "invalid_json", "a tombstone: the record has no value")
-        if not records:
-            return records, set()
-        suspects: set[int] = set()
-
-        def suspect(looks_odd: Callable[[bytes], bool]) -> None:
-            suspects.update(index for index, raw in enumerate(records) if looks_odd(raw))
-
-        limit = self._max_record_bytes
-        if len(joined) > limit and max(map(len, records)) > limit:
-            suspect(lambda raw: len(raw) > limit)
-        if not joined.isascii():
-            try:
-                joined.decode()  # valid together means each is valid: the line break between them ends every sequence
-            except UnicodeDecodeError:
-                suspect(_not_utf8)
-        # NUL can only be written as this escape, raw control characters are no JSON.
-        if b"\\" in joined and b"\\u0000" in joined:
-            suspect(lambda raw: b"\\u0000" in raw)
-        # Every valid record opens one bracket at least; only the surplus over all can make one of them deep.
-        opened = joined.count(b"{") + (joined.count(b"[") if b"[" in joined else 0)
-        if opened - len(records) >= MAX_NESTING:
-            suspect(lambda raw: nests_deeper(raw, MAX_NESTING))
-        return records, suspects
-
-    def _decode_records(
-        self, event_type: EventType, records: Sequence[bytes], suspects: set[int], refusals: dict[int, Refusal]
-    ) -> list[Any]:
-        """The events of all records, None for a refused one."""
+            odd = suspects_among(records, self._max_record_bytes)
         events: list[Any] = []
         feed = map(DECODE[event_type], records)
         while True:
@@ -150,38 +108,61 @@ class Decoder:
                 events.extend(feed)
                 break
             except (ValueError, RecursionError):
-                suspects.add(len(events))
+                odd.add(len(events))
                 events.append(None)
-        for index in suspects:
-            if index not in refusals:
-                outcome = examine(event_type, index, records[index], self._max_record_bytes)
-                if isinstance(outcome, Refusal):
-                    refusals[index] = outcome
-                else:
-                    events[index] = outcome
-        for index in refusals:
-            events[index] = None  # what msgspec alone would have let through
-        return events
+        for i in odd:
+            outcome = examine(event_type, start + i, values[i], self._max_record_bytes)
+            if isinstance(outcome, Refusal):
+                refusals[start + i] = outcome
+                events[i] = None
+            else:
+                events[i] = outcome
+        return [event for event in events if event is not None] if odd else events
 
-    def _wrong_time(self, event_type: EventType, index: int, raw: bytes, future: bool, row: Any) -> Refusal:
-        if future:
-            return refusal(
-                index,
-                "future_timestamp",
-                f"occurred_at: {row.occurred_at} is more than 5 minutes after the broker received the record",
-            )
+    def _chunk(
+        self,
+        event_type: EventType,
+        values: Sequence[bytes | None],
+        valid: NDArray[np.int64],
+        columns: dict[str, list[Any]],
+        refusals: dict[int, Refusal],
+        appended_at_ms: NDArray[np.int64] | None,
+    ) -> DecodedChunk:
+        """Parse the times, drop the events whose times are wrong, and finish the columns."""
+        texts = columns["occurred_at"]
+        times = parse_times(texts)
+        wrong = (times < EARLIEST_EVENT_MS) | (times >= LATEST_TIME_MS)
+        future = np.zeros(len(times), np.bool_)
+        if appended_at_ms is not None:
+            appended = appended_at_ms[valid]
+            future = (appended >= 0) & (times > appended + FUTURE_TOLERANCE_MS)
+            wrong |= future
+        if event_type == "join":
+            wrong |= _wrong_joined_at(columns["joined_at"])
+        if wrong.any():
+            for i in np.flatnonzero(wrong).tolist():
+                index = int(valid[i])
+                if future[i]:
+                    words = f"occurred_at: {texts[i]} is more than 5 minutes after the broker received the record"
+                    refusals[index] = refusal(index, "future_timestamp", words)
+                else:
+                    refusals[index] = self._wrong_time(event_type, index, values[index])
+            kept = np.flatnonzero(~wrong)
+            valid, times = valid[kept], times[kept]
+            columns = {name: [column[i] for i in kept.tolist()] for name, column in columns.items()}
+        columns = self._finished(event_type, columns)
+        return DecodedChunk(event_type, valid, times, columns, [refusals[i] for i in sorted(refusals)])
+
+    def _wrong_time(self, event_type: EventType, index: int, raw: bytes | None) -> Refusal:
         outcome = examine(event_type, index, raw, self._max_record_bytes)
         if isinstance(outcome, Refusal):
             return outcome
-        return refusal(index, "invalid_field", "occurred_at: not a time that can be kept")
+        return refusal(index, "invalid_field", "occurred_at or joined_at: not a time that can be kept")
 
-    def _columns(self, event_type: EventType, rows: list[Any]) -> dict[str, list[Any]]:
-        names = STRUCTS[event_type].__struct_fields__
-        flat: list[Any] = []
-        for row in rows:
-            flat += _as_tuple(row)
-        # Slices with a stride transpose faster than zip(*rows), which holds an iterator for every row.
-        columns = {name: flat[i :: len(names)] for i, name in enumerate(names) if name not in _NOT_A_COLUMN}
+    def _finished(self, event_type: EventType, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """The columns as `DecodedChunk` promises them."""
+        for name in _NOT_A_COLUMN:
+            del columns[name]
         columns["feed"] = _default_feed(columns["feed"], columns["platform"])
         match event_type:
             case "message":
@@ -198,28 +179,27 @@ class Decoder:
         return columns
 
 
-def _not_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
-def _positions(events: list[Any]) -> NDArray[np.int64]:
-    return np.array([index for index, event in enumerate(events) if event is not None], np.int64)
+def _append_rows(columns: dict[str, list[Any]], events: list[Any]) -> None:
+    flat: list[Any] = []
+    for event in events:
+        flat += _as_tuple(event)
+    width = len(columns)
+    for i, column in enumerate(columns.values()):
+        # Slices with a stride transpose faster than zip(*rows), which holds an iterator for every row.
+        column.extend(flat[i::width])
 
 
 def _all_none(column: list[Any]) -> bool:
     return not column or (column[0] is None and column.count(None) == len(column))
 
 
-def _wrong_joined_at(rows: list[Any]) -> NDArray[np.bool_]:
-    """Which rows carry a `joined_at` that is no time the store can hold."""
-    wrong = np.zeros(len(rows), np.bool_)
-    there = [i for i, row in enumerate(rows) if row.joined_at is not None]
-    times = parse_times([rows[i].joined_at for i in there])
-    wrong[there] = (times < 0) | (times >= LATEST_TIME_MS)
+def _wrong_joined_at(texts: list[str | None]) -> NDArray[np.bool_]:
+    """Where `joined_at` is no time that the store can hold."""
+    wrong = np.zeros(len(texts), np.bool_)
+    if not _all_none(texts):
+        there = [i for i, text in enumerate(texts) if text is not None]
+        times = parse_times([text for text in texts if text is not None])
+        wrong[there] = (times < 0) | (times >= LATEST_TIME_MS)
     return wrong
 
 

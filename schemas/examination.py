@@ -6,20 +6,13 @@ msgspec's strict grammar decides what JSON is, for both ways, so the fast one an
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 from pydantic import ValidationError
 
 from schemas.events import MODELS, SCHEMA_VERSION
 from schemas.hot_structs import DECODE, STRUCTS
 from schemas.refusals import Refusal, faults_of, join_faults, refusal
+from schemas.screening import MAX_NESTING, nests_deeper
 from schemas.vocabulary import EventType
-
-MAX_NESTING: Final = 64
-
-_QUOTE: Final = ord('"')
-_STEPS: Final = np.zeros(256, np.int8)
-_STEPS[[ord("["), ord("{")]] = 1
-_STEPS[[ord("]"), ord("}")]] = -1
 
 
 class _VersionOnly(msgspec.Struct):
@@ -30,8 +23,10 @@ _decode_version: Final = msgspec.json.Decoder(_VersionOnly).decode
 _decode_anything: Final = msgspec.json.Decoder().decode
 
 
-def examine(event_type: EventType, index: int, raw: bytes, max_record_bytes: int) -> msgspec.Struct | Refusal:
+def examine(event_type: EventType, index: int, raw: bytes | None, max_record_bytes: int) -> msgspec.Struct | Refusal:
     """The event in `raw`, or why it is refused; raises nothing, whatever the bytes."""
+    if raw is None:
+        return refusal(index, "invalid_json", "a tombstone: the record has no value")
     if len(raw) > max_record_bytes:
         return refusal(index, "too_large", f"{len(raw)} bytes; at most {max_record_bytes} are read")
     if not raw.strip():
@@ -57,19 +52,6 @@ def examine(event_type: EventType, index: int, raw: bytes, max_record_bytes: int
             index, "unknown_schema_version", f"schema_version {found}; this worker knows up to {SCHEMA_VERSION}"
         )
     return _validated(event_type, index, raw)
-
-
-def nests_deeper(raw: bytes, limit: int) -> bool:
-    """Whether brackets outside of texts nest deeper than `limit`; exact for valid JSON, raises for nothing."""
-    if raw.count(b"{") + raw.count(b"[") <= limit:
-        return False
-    if b"\\" in raw:
-        # Without escaped backslashes and quotes, every quote that is left begins or ends a text.
-        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    chars = np.frombuffer(raw, np.uint8)
-    outside = np.cumsum(chars == _QUOTE) & 1 == 0
-    depth = np.cumsum(np.where(outside, _STEPS[chars], 0), dtype=np.int64)
-    return int(depth.max(initial=0)) > limit
 
 
 def _validated(event_type: EventType, index: int, raw: bytes) -> msgspec.Struct | Refusal:

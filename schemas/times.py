@@ -116,7 +116,9 @@ def _columns(chars: NDArray[np.uint8], end: int) -> tuple[NDArray[np.int64], NDA
                 millis += digit.astype(np.int64) * 10 ** (2 - i)
 
     def number(start: int) -> NDArray[np.int64]:
-        return digits[start].astype(np.int64) * 10 + digits[start + 1]
+        tens: NDArray[np.int64] = digits[start].astype(np.int64) * 10
+        tens += digits[start + 1]
+        return tens
 
     year = number(0) * 100 + number(2)
     month, day, hour, minute, second = (number(start) for start in (5, 8, 11, 14, 17))
