@@ -23,10 +23,18 @@ class ChildProcess:
 
     It gets no Ctrl-C from the terminal, because it runs in a session of its own: a worker must land what it holds
     before broker and database go. It ends with its starter, because it watches its standard input, which stays open
-    here (see parent_watch.py, guard.py).
+    here (see parent_watch.py, guard.py). `keeps_open` are file descriptors it inherits, such as that of the lock on the
+    data folder: the folder is not free before the last process on it has ended.
     """
 
-    def __init__(self, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        keeps_open: Sequence[int] = (),
+    ) -> None:
         self.name = name
         self.log = log
         try:
@@ -37,7 +45,8 @@ class ChildProcess:
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **environment},
+                    env={**os.environ, **(environment or {})},
+                    pass_fds=keeps_open,
                     start_new_session=True,
                 )
         except OSError as error:

@@ -75,9 +75,7 @@ class RequestBody:
         fields = {}
         for part in message.iter_parts():
             if part.get_filename() is not None:
-                raise Refusal(
-                    48, "NOT_IMPLEMENTED", "external tables are not served by the embedded ClickHouse"
-                )
+                raise Refusal(48, "NOT_IMPLEMENTED", "external tables are not served by the embedded ClickHouse")
             name = part.get_param("name", header="content-disposition")
             content = part.get_payload(decode=True)
             if isinstance(name, str) and isinstance(content, bytes):

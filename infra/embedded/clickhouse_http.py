@@ -34,7 +34,31 @@ log = logging.getLogger(__name__)
 
 # Parameters of the protocol; every other one is a setting of the query.
 _NOT_SETTINGS = frozenset(
-    ["query", "database", "default_format", "user", "password", "quota_key", "session_id", "session_timeout", "session_check", "close_session", "query_id", "wait_end_of_query", "buffer_size", "compress", "decompress", "client_protocol_version", "role", "stacktrace", "enable_http_compression", "http_zlib_compression_level", "send_progress_in_http_headers", "http_headers_progress_interval_ms", "add_http_cors_header"]
+    [
+        "query",
+        "database",
+        "default_format",
+        "user",
+        "password",
+        "quota_key",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "close_session",
+        "query_id",
+        "wait_end_of_query",
+        "buffer_size",
+        "compress",
+        "decompress",
+        "client_protocol_version",
+        "role",
+        "stacktrace",
+        "enable_http_compression",
+        "http_zlib_compression_level",
+        "send_progress_in_http_headers",
+        "http_headers_progress_interval_ms",
+        "add_http_cors_header",
+    ]
 )
 
 # What ClickHouse answers for these codes; any other error is 500.
@@ -66,9 +90,7 @@ class EmbeddedClickHouse(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(
-        self, port: int, engine: Engine, spool: Path, user: str = "default", password: str = ""
-    ) -> None:
+    def __init__(self, port: int, engine: Engine, spool: Path, user: str = "default", password: str = "") -> None:
         self.engine = engine
         self.spool = spool
         self.user = user
@@ -131,9 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = RequestBody(self.rfile, self.headers)
         query_id = str(uuid.uuid4())
         try:
-            if url.path in {"/ping", "/replicas_status"} or (
-                url.path == "/" and not url.query and not body.present
-            ):
+            if url.path in {"/ping", "/replicas_status"} or (url.path == "/" and not url.query and not body.present):
                 self._send(200, b"Ok.\n", {"Content-Type": "text/html; charset=UTF-8"})
                 return
             if url.path not in {"", "/"}:
@@ -175,9 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _run(self, asked: dict[str, str], body: RequestBody) -> tuple[Outcome, str | None]:
         if asked.get("compress") == "1" or asked.get("decompress") == "1":
-            raise Refusal(
-                48, "NOT_IMPLEMENTED", "ClickHouse's block compression is not served; use Content-Encoding"
-            )
+            raise Refusal(48, "NOT_IMPLEMENTED", "ClickHouse's block compression is not served; use Content-Encoding")
         statement = asked.get("query", "")
         if self.headers.get_content_type() == "multipart/form-data":
             fields = body.form_fields()
@@ -187,14 +205,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             chunks = body.plain()
         request = Request(
-            database=asked.get("database") or self.headers.get("X-ClickHouse-Database", ""),
-            default_format=asked.get("default_format")
-            or self.headers.get("X-ClickHouse-Format")
-            or "TabSeparated",
+            database=asked.get("database") or self.headers.get("X-ClickHouse-Database") or "",
+            default_format=asked.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated",
             parameters={k.removeprefix("param_"): v for k, v in asked.items() if k.startswith("param_")},
-            settings={
-                k: v for k, v in asked.items() if k not in _NOT_SETTINGS and not k.startswith("param_")
-            },
+            settings={k: v for k, v in asked.items() if k not in _NOT_SETTINGS and not k.startswith("param_")},
             read_only=self.command == "GET",
         )
         prefix = statement.encode() + b"\n" if statement else b""
@@ -202,9 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
         if head is not None:
             return self._insert_rows(head, text[head.data_start :].encode("latin-1"), chunks, request), None
         if not text.strip():
-            raise Refusal(
-                62, "SYNTAX_ERROR", "Syntax error: failed at position 1 (end of query): Empty query"
-            )
+            raise Refusal(62, "SYNTAX_ERROR", "Syntax error: failed at position 1 (end of query): Empty query")
         return self._select(text, request)
 
     def _select(self, text: str, request: Request) -> tuple[Outcome, str | None]:
@@ -217,9 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         outcome = self._engine_run(sql, request)
         return outcome, (shape.format or request.default_format) if shape.returns_result else None
 
-    def _insert_rows(
-        self, head: InsertHead, first: bytes, rest: Iterator[bytes], request: Request
-    ) -> Outcome:
+    def _insert_rows(self, head: InsertHead, first: bytes, rest: Iterator[bytes], request: Request) -> Outcome:
         statement = _utf8(head.statement)
         self.server.spool.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self.server.spool, prefix="insert-", suffix=".rows") as rows:
@@ -235,9 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
         seen = max(outcome.written_rows, outcome.read_rows)
         if expected is not None and seen < expected:
             # An engine that overlooks rows must not pass for one that stored them.
-            raise Refusal(
-                49, "LOGICAL_ERROR", f"the engine read {seen} of the {expected} rows that were sent"
-            )
+            raise Refusal(49, "LOGICAL_ERROR", f"the engine read {seen} of the {expected} rows that were sent")
         return outcome
 
     def _engine_run(self, sql: str, request: Request) -> Outcome:
@@ -253,9 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     # -- answers --------------------------------------------------------------------------------------------
 
-    def _send_outcome(
-        self, outcome: Outcome, output_format: str | None, query_id: str, asked: dict[str, str]
-    ) -> None:
+    def _send_outcome(self, outcome: Outcome, output_format: str | None, query_id: str, asked: dict[str, str]) -> None:
         summary = {
             "read_rows": str(outcome.read_rows),
             "read_bytes": str(outcome.read_bytes),
@@ -264,9 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
             "elapsed_ns": str(int(outcome.elapsed_seconds * 1e9)),
         }
         headers = {
-            "Content-Type": "text/plain; charset=UTF-8"
-            if output_format is None
-            else _content_type(output_format),
+            "Content-Type": "text/plain; charset=UTF-8" if output_format is None else _content_type(output_format),
             "X-ClickHouse-Server-Display-Name": "qunpulse-embedded",
             "X-ClickHouse-Query-Id": query_id,
             "X-ClickHouse-Timezone": self.server.engine.timezone,
@@ -317,9 +321,9 @@ def _rows_in(rows: IO[bytes], format_name: str) -> int | None:
 
     with pa.memory_map(rows.name) as source:
         if kind == "ARROWSTREAM":
-            return sum(batch.num_rows for batch in pa.ipc.open_stream(source))
+            return sum(int(batch.num_rows) for batch in pa.ipc.open_stream(source))
         reader = pa.ipc.open_file(source)
-        return sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
+        return sum(int(reader.get_batch(i).num_rows) for i in range(reader.num_record_batches))
 
 
 def _utf8(text: str) -> str:

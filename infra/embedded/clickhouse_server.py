@@ -8,6 +8,7 @@ CLICKHOUSE_PASSWORD; arguments would show it to everybody who may list processes
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.embedded.clickhouse_server", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the engine's files")
     parser.add_argument("--port", type=int, default=8123, help="0 takes a free one")
+    parser.add_argument("--or-free-port", action="store_true", help="take a free one when PORT is taken")
     parser.add_argument("--user", default="default")
     parser.add_argument("--keep-running", action="store_true", help="do not stop when the starter ends")
     options = parser.parse_args(arguments)
@@ -47,9 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     data: Path = options.data.resolve()
     free_spool(data / "spool")
     engine = Engine(data / "engine")
-    server = EmbeddedClickHouse(
-        options.port, engine, data / "spool", options.user, os.environ.get("CLICKHOUSE_PASSWORD", "")
-    )
+    password = os.environ.get("CLICKHOUSE_PASSWORD", "")
+    try:
+        server = EmbeddedClickHouse(options.port, engine, data / "spool", options.user, password)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not options.or_free_port:
+            raise
+        server = EmbeddedClickHouse(0, engine, data / "spool", options.user, password)
     threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
     sys.stdout.write(f"listening on 127.0.0.1:{server.server_port}\n")
     sys.stdout.flush()

@@ -8,6 +8,7 @@ every character is one byte of the request, so that offsets are offsets of bytes
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +25,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _DATA_START = re.compile(r"[ \t\f]*;?[ \t\f]*\r?\n?")
-_WITH_RESULT = frozenset(
-    {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK", "FROM", "("}
-)
+_WITH_RESULT = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK", "FROM", "("})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def statement_reading_file(head: InsertHead, path: str) -> str:
     """
     quoted = quote(path)
     found = list(tokens(head.statement))
-    for token, after in zip(found, found[1:], strict=False):
+    for token, after in itertools.pairwise(found):
         if token.word == "INPUT" and after.word == "(":
             before, rest = head.statement[: token.start], head.statement[after.end :]
             return f"{before}file({quoted}, '{head.format}', {rest}"

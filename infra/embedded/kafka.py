@@ -8,7 +8,7 @@ import struct
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infra.embedded.child import ChildProcess
@@ -91,6 +91,7 @@ class KafkaBroker:
         report: Callable[[str], None] = lambda _: None,
         cancelled: threading.Event | None = None,
         java: Java | None = None,
+        keeps_open: Sequence[int] = (),
     ) -> None:
         """Start and wait until it answers. Raises EmbeddedError with the cause when it does not."""
         java = java or find_java()
@@ -108,7 +109,7 @@ class KafkaBroker:
                 "the Kafka broker",
                 [sys.executable, "-I", "-S", _GUARD, *command, "kafka.Kafka", properties],
                 self.data_dir / "logs" / "kafka-process.log",
-                {},
+                keeps_open=keeps_open,
             )
             try:
                 self._process.wait_until(lambda: answers(HOST, self.port), _START_SECONDS, cancelled)
@@ -165,7 +166,6 @@ class KafkaBroker:
             "preparing the broker's folder",
             [*command, "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", properties],
             self.data_dir / "logs" / "kafka-format.log",
-            {},
         )
         try:
             formatting.wait_until(lambda: formatting.exit_code is not None, _START_SECONDS)

@@ -65,9 +65,14 @@ def read_jar_list(path: Path = JAR_LIST) -> list[Jar]:
     for line in path.read_text(encoding="utf-8").splitlines():
         content = line.partition("#")[0].split()
         if content:
-            group, artifact, version = content[0].split(":")
+            group, artifact, version = _split(content[0])
             jars.append(Jar(group, artifact, version, content[1]))
     return jars
+
+
+def _split(coordinates: str) -> tuple[str, str, str]:
+    group, artifact, version = coordinates.split(":")
+    return group, artifact, version
 
 
 def default_cache_folder() -> Path:
@@ -228,13 +233,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listing = commands.add_parser("list", help="print list lines for coordinates, resolved alone")
     listing.add_argument("coordinates", nargs="+")
     options = parser.parse_args(arguments)
+
+    def report(line: str) -> None:
+        sys.stderr.write(line + "\n")
+
     if options.command == "fetch":
-        paths = kafka_jars(options.into, sys.stderr.write, options.resolver)
+        paths = kafka_jars(options.into, report, options.resolver)
         sys.stdout.write("".join(f"{path}\n" for path in paths))
         return 0
-    jars = [Jar(*text.split(":"), sha256="") for text in sorted(options.coordinates)]
+    jars = [Jar(*_split(text), sha256="") for text in sorted(options.coordinates)]
     with tempfile.TemporaryDirectory() as staging:
-        _fetch(jars, Path(staging), sys.stderr.write, None)
+        _fetch(jars, Path(staging), report, None)
         for jar in jars:
             sys.stdout.write(f"{jar.coordinates} {sha256_of(Path(staging) / jar.filename)}\n")
     return 0

@@ -51,7 +51,9 @@ def _without_namespaces(path: Path) -> ET.Element:
     try:
         root = ET.fromstring(path.read_bytes())  # noqa: S314 - the user's own settings file
     except ET.ParseError as error:
-        raise EmbeddedError(f"the Maven settings file {path} is not valid XML ({error}); correct or remove it") from None
+        raise EmbeddedError(
+            f"the Maven settings file {path} is not valid XML ({error}); correct or remove it"
+        ) from None
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root

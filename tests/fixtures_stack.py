@@ -1,0 +1,18 @@
+"""The embedded stack as a fixture, one for the whole test session: a start takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.embedded.stack import EmbeddedStack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    """A running broker and ClickHouse on free ports. Tests share it: name your own topics and databases."""
+    folder: Path = tmp_path_factory.mktemp("stack")
+    with EmbeddedStack(folder, kafka_port=0, clickhouse_port=0) as running:
+        yield running
