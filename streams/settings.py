@@ -33,6 +33,10 @@ def _default_worker_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+# Flags that are shorter than their setting's name.
+SHORT_FLAGS = {"data_dir": "--data", "rules_file": "--rules", "kafka_bootstrap_servers": "--kafka"}
+
+
 class Settings(BaseSettings):
     """What is in force. `Settings.load` reads all sources; `Settings(...)` the environment and arguments."""
 
@@ -116,7 +120,7 @@ class Settings(BaseSettings):
         """Settings from all sources; flags that are None count as not given. Raises ConfigError."""
         path = _find_config_file(config_file)
         given = {name: value for name, value in (flags or {}).items() if value is not None}
-        _refuse_unknown(given, cls, "flag", str)
+        _refuse_unknown(given, cls, "flag", _flag_name)
         _refuse_unknown(_our_variables(), cls, "environment variable", _variable_name)
         in_file = _read_file(cls, path) if path else {}
         in_environment = EnvSettingsSource(cls)()
@@ -124,7 +128,7 @@ class Settings(BaseSettings):
         origins = dict.fromkeys(cls.model_fields, "default")
         origins |= dict.fromkeys(in_file, f"file {path}")
         origins |= {name: f"environment {_variable_name(name)}" for name in in_environment}
-        origins |= {name: f"flag --{name.replace('_', '-')}" for name in given}
+        origins |= {name: f"flag {_flag_name(name)}" for name in given}
         try:
             settings = cls(**{**in_file, **in_environment, **given})
         except ValidationError as error:
@@ -175,6 +179,10 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
+
+
+def _flag_name(name: str) -> str:
+    return SHORT_FLAGS.get(name) or f"--{name.replace('_', '-')}"
 
 
 def _variable_name(name: str) -> str:

@@ -95,5 +95,6 @@ def _said(error: Exception) -> str:
     """ClickHouse's own sentence, without the driver's wrapping and the server's version."""
     text = " ".join(str(error).split())
     text = re.sub(r"^.*?server response: ", "", text)
-    text = re.sub(r"^Code: (\d+)\. DB::Exception: (.*)$", r"\2 (error \1)", text)
-    return re.sub(r"\s*\(version [^)]*\)", "", text)
+    text = re.sub(r"\s*\(for url [^)]*\)|\s*\(version .*?\)\)?(?=\s|$)", "", text)
+    text = re.sub(r"\. Expected one of: .*?(?=\. \([A-Z_]+\)|$)", "", text)  # every word SQL knows
+    return re.sub(r"^Code: (\d+)\. DB::Exception: (.*)$", r"\2 (error \1)", text)
