@@ -25,7 +25,7 @@ _PASSWORD = Failure(
     "check QUNPULSE_CLICKHOUSE_USER and QUNPULSE_CLICKHOUSE_PASSWORD",
 )
 _RIGHTS = Failure("stop", "the user lacks a right", "grant it, or use a user that may write to qunpulse_store")
-_MISSING = Failure("stop", "a table, column or database is missing", "run `qunpulse migrate`")
+_MISSING = Failure("stop", "a table, column or database is missing", "run `qunpulse migrate`, or check the name")
 _MISMATCH = Failure(
     "stop",
     "rows do not fit the table",
