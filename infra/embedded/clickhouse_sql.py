@@ -93,13 +93,14 @@ def split_insert(sql: str, complete: bool) -> InsertHead | None:
     format_at = 0
     for token in tokens(sql):
         if awaited:
-            name = sql[token.start : token.end]
-            gap = _DATA_START.match(sql, token.end)
-            data_start = gap.end() if gap else token.end
-            cut_off = not complete and data_start == len(sql)
-            if token.kind != "word" or token.word == "VALUES" or cut_off:
-                return None
-            return InsertHead(sql[:format_at], name, data_start)
+            if token.kind == "word":
+                gap = _DATA_START.match(sql, token.end)
+                data_start = gap.end() if gap else token.end
+                cut_off = not complete and data_start == len(sql)
+                if token.word == "VALUES" or cut_off:
+                    return None
+                return InsertHead(sql[:format_at], sql[token.start : token.end], data_start)
+            awaited = False  # the function format(…)
         if token.depth == 0 and token.kind == "word":
             if token.word == "VALUES":
                 return None
