@@ -81,4 +81,7 @@ def _validated(event_type: EventType, index: int, raw: bytes) -> msgspec.Struct 
 
 
 def _grammar_words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    words = str(error) or type(error).__name__
+    if words == "Input data was truncated":  # msgspec says so of half a surrogate pair as well
+        return "the JSON ends too early, or a \\u escape is half of a surrogate pair"
+    return words

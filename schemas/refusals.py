@@ -63,7 +63,8 @@ def refusal(index: int, code: RefusalCode, detail: str) -> Refusal:
 def shorten(text: str, limit: int) -> str:
     """`text` on one line, printable, at most `limit` characters long; never a lone surrogate."""
     head = text[: limit + 1]
-    clean = "".join(c if c.isprintable() else " " for c in head).strip()
+    clean = head if head.isprintable() else "".join(c if c.isprintable() else " " for c in head)
+    clean = clean.strip()
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

@@ -50,6 +50,8 @@ def suspects_among(records: Sequence[bytes], max_record_bytes: int) -> set[int]:
 
 def nests_deeper(raw: bytes, limit: int) -> bool:
     """Whether brackets outside of texts nest deeper than `limit`; exact for valid JSON, raises for nothing."""
+    if raw.count(b"{") + raw.count(b"[") <= limit:
+        return False
     if b"\\" in raw:
         # Without escaped backslashes and quotes, every quote that is left begins or ends a text.
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
