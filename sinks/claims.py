@@ -8,7 +8,7 @@ read back. Nothing here waits; how long an owner that did not release is waited 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sinks.clickhouse import ClickHouse, Setting
 from sinks.schema import CLAIMS
@@ -19,11 +19,13 @@ from streams.errors import ClaimLost
 _NEWEST = f"""
     SELECT claim, toString(owner) AS owner_text, max(released) AS released, max(worker) AS worker
     FROM {CLAIMS}
-    WHERE partition = {{partition:UInt16}}
+    WHERE partition = {{partition:UInt16}} AND (claim, toString(owner)) < ({{below:UInt64}}, {{below_owner:String}})
     GROUP BY claim, owner_text
     ORDER BY claim DESC, owner_text DESC
     LIMIT 1
 """
+
+_NO_CLAIM = 1 << 32  # larger than any claim number
 
 # A claim is a promise to everybody else: written when the answer comes, never merged with other inserts.
 _WRITE_NOW: dict[str, Setting] = {"async_insert": 0}
@@ -48,10 +50,21 @@ class NewestClaim:
     claim: Claim
     released: bool
 
+    @property
+    def worker(self) -> str:
+        """Name of the worker that made it."""
+        return self.claim.worker
 
-def newest(ch: ClickHouse, partition: int) -> NewestClaim | None:
-    """The claim that counts for `partition`, None when nobody ever claimed it."""
-    found = ch.rows(_NEWEST, {"partition": partition})
+
+def newest(ch: ClickHouse, partition: int, before: Claim | None = None) -> NewestClaim | None:
+    """The claim that counts for `partition`, None when nobody ever claimed it.
+
+    With `before`, the newest that is older than that claim: its predecessor. Asked after `register`, the
+    answer is final: whoever claims an older number from then on loses. (Asked before, it is not: another
+    worker may claim, write and pause in between.)
+    """
+    below = (before.number, str(before.owner)) if before else (_NO_CLAIM, "")
+    found = ch.rows(_NEWEST, {"partition": partition, "below": below[0], "below_owner": below[1]})
     if not found:
         return None
     number, owner, released, worker = found[0]
@@ -61,8 +74,7 @@ def newest(ch: ClickHouse, partition: int) -> NewestClaim | None:
 def register(ch: ClickHouse, partition: int, worker: str, owner: uuid.UUID | None = None) -> Claim:
     """Claim `partition` for `worker`; from here on every older claim's inserts fail.
 
-    Whoever wants to know if nobody else wrote in between asks `newest` before and compares: the number is
-    then exactly one larger.
+    Whose state it takes over, and whether that owner must be waited out, says `newest(…, before=claim)`.
 
     Raises ClaimLost when another worker claimed at the same time and won: ask the group who owns it now.
     Safe to repeat after an unknown outcome: a repeated call makes a newer claim.
@@ -77,9 +89,12 @@ def register(ch: ClickHouse, partition: int, worker: str, owner: uuid.UUID | Non
     return claim
 
 
-def release(ch: ClickHouse, partition: int, claim: Claim) -> None:
-    """Let go of `partition`: the next owner need not wait, and nothing more may be written under `claim`."""
-    _write(ch, partition, claim, released=True)
+def release(ch: ClickHouse, partition: int, claim: Claim, worker: str | None = None) -> None:
+    """Let go of `partition`: the next owner need not wait, and nothing more may be written under `claim`.
+
+    `worker` names who let go where that is not who claimed.
+    """
+    _write(ch, partition, replace(claim, worker=worker or claim.worker), released=True)
 
 
 def is_newest(partition: int, claim: Claim) -> str:

@@ -7,6 +7,7 @@ who calls decides that (`sinks.retry`).
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,8 +62,8 @@ class ClickHouse:
                 password=password,
                 interface="https" if secure else "http",
                 database=database or "default",
-                send_receive_timeout=timeout_seconds,
-                connect_timeout=min(10, timeout_seconds),
+                send_receive_timeout=math.ceil(timeout_seconds),  # the driver cuts fractions off
+                connect_timeout=min(10, math.ceil(timeout_seconds)),
                 query_retries=0,  # retries are ours to count, log and stop
                 tz_mode="aware",
                 autogenerate_session_id=False,  # a session would make one thread's statement refuse another's
