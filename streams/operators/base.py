@@ -8,6 +8,7 @@ clock, so every law about it can be tested with arrays alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,9 +35,26 @@ class Events:
     community: Ints
     member: Ints
     columns: dict[str, list[Any]]
+    _where: dict[tuple[str, ...], Mask] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.occurred_at_ms)
+
+    def where(self, column: str, *words: str) -> Mask:
+        """Where a column of words has one of the given ones; worked out once however many operators ask."""
+        asked = (column, *words)
+        if asked not in self._where:
+            wanted = dict.fromkeys(words, True)
+            found = map(wanted.get, self.columns[column], repeat(False))
+            self._where[asked] = np.fromiter(found, np.bool_, len(self))
+        return self._where[asked]
+
+    def given(self, column: str) -> Mask:
+        """Where an optional column has a value."""
+        values = self.columns[column]
+        if values.count(None) == len(values):
+            return np.zeros(len(self), np.bool_)
+        return np.fromiter((value is not None for value in values), np.bool_, len(self))
 
 
 @dataclass(slots=True)

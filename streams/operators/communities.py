@@ -117,26 +117,25 @@ class Communities:
 
     def days_table(self, changed: list[int]) -> pa.Table | None:
         """Calendar days that have come into the span of the given communities since they were last landed."""
-        community, day = [], []
-        for number in changed:
-            first, last = int(self._first_day[number]), int(self._last_day[number])
-            if first == _NO_DAY:
-                continue
-            was_first, was_last = int(self._landed_first[number]), int(self._landed_last[number])
-            for new in (*range(first, min(was_first, last + 1)), *range(max(was_last + 1, first), last + 1)):
-                if new < was_first or new > was_last:
-                    community.append(number)
-                    day.append(new)
-            self._landed_first[number], self._landed_last[number] = first, last
-        if not day:
+        numbers = np.array(changed, np.int64)
+        first, last = self._first_day[numbers], self._last_day[numbers]
+        numbers, first, last = numbers[first <= last], first[first <= last], last[first <= last]
+        was_first, was_last = self._landed_first[numbers], self._landed_last[numbers]
+        fresh = was_first > was_last
+        # What is new lies before what was landed, behind it, or, the first time, is the whole span.
+        spans = [
+            (numbers[fresh], first[fresh], last[fresh]),
+            (numbers[~fresh], first[~fresh], was_first[~fresh] - 1),
+            (numbers[~fresh], was_last[~fresh] + 1, last[~fresh]),
+        ]
+        self._landed_first[numbers], self._landed_last[numbers] = first, last
+        numbers, places = (np.concatenate(found) for found in zip(*(_days(*span) for span in spans), strict=True))
+        if len(numbers) == 0:
             return None
-        numbers, places = np.unique(np.array([community, day], np.int64), axis=1)
         starts_ms = self.starts_ms(numbers, places)
         return pa.table(
             {
-                "community_id": pa.array(
-                    [self._directory.community_names[number] for number in numbers.tolist()], pa.string()
-                ),
+                "community_id": pa.array(self._directory.community_names, pa.string()).take(pa.array(numbers)),
                 "local_date": pa.array(places.astype(np.int32)).cast(pa.date32()),
                 "day": pa.array(starts_ms // 1000).cast(pa.timestamp("s", "UTC")),
             }
@@ -154,3 +153,11 @@ class Communities:
                 setattr(self, name, grown(getattr(self, name), size, fill))
             self._landed_first = grown(self._landed_first, size, _NO_DAY)
             self._landed_last = grown(self._landed_last, size, -_NO_DAY)
+
+
+def _days(community: Ints, first: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """Every (community, day) of spans of days, both ends included."""
+    lengths = np.maximum(last - first + 1, 0)
+    starts = np.cumsum(lengths) - lengths
+    step = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    return np.repeat(community, lengths), np.repeat(first, lengths) + step

@@ -33,39 +33,27 @@ class Directory:
         """Numbers of the named communities; unknown ones are given the next numbers."""
         numbers = list(map(self._communities.get, names))
         if None in numbers:
-            for position, number in enumerate(numbers):
-                if number is None:
-                    numbers[position] = self._add_community(names[position])
+            new = dict.fromkeys(name for name, number in zip(names, numbers, strict=True) if number is None)
+            start = len(self.community_names)
+            self._communities.update(zip(new, range(start, start + len(new)), strict=True))
+            self.community_names += new
+            numbers = list(map(self._communities.__getitem__, names))
         return np.array(numbers, np.int64)
 
-    def members(self, names: list[str], community: Ints, member_ids: list[str]) -> Ints:
-        """Numbers of members, given their communities' names and numbers; unknown ones are given the next numbers."""
+    def members(self, names: list[str], member_ids: list[str]) -> Ints:
+        """Numbers of members of known communities; unknown members are given the next numbers."""
         keys = list(map("\0".join, zip(names, member_ids, strict=True)))
         numbers = list(map(self._members.get, keys))
         if None in numbers:
+            new = dict.fromkeys(key for key, number in zip(keys, numbers, strict=True) if number is None)
             start = len(self.member_keys)
-            homes: list[int] = []
-            community_list = community.tolist()
-            known = self._members
-            for position, number in enumerate(numbers):
-                if number is None:
-                    key = keys[position]
-                    number = known.get(key)  # may have come earlier in this very batch
-                    if number is None:
-                        number = known[key] = start + len(homes)
-                        self.member_keys.append(key)
-                        homes.append(community_list[position])
-                    numbers[position] = number
+            self._members.update(zip(new, range(start, start + len(new)), strict=True))
+            self.member_keys += new
+            homes = [self._communities[key.partition("\0")[0]] for key in new]
             self._community_of = grown(self._community_of, len(self.member_keys), -1)
-            self._community_of[start : start + len(homes)] = homes
+            self._community_of[start : start + len(new)] = homes
+            numbers = list(map(self._members.__getitem__, keys))
         return np.array(numbers, np.int64)
-
-    def _add_community(self, name: str) -> int:
-        number = self._communities.get(name)
-        if number is None:
-            number = self._communities[name] = len(self.community_names)
-            self.community_names.append(name)
-        return number
 
     def restore_community(self, number: int, name: str) -> None:
         """Give a community the number it had; numbers may come back in any order, gaps are filled with nobody."""

@@ -38,11 +38,11 @@ class KeyedRows:
         listed = keys.tolist()
         found = list(map(self._row_of.get, listed))
         if None in found:
+            new = [key for key, row in zip(listed, found, strict=True) if row is None]
             free = len(self._row_of)
-            for position, row in enumerate(found):
-                if row is None:
-                    found[position] = self._row_of[listed[position]] = free
-                    free += 1
+            self._row_of.update(zip(new, range(free, free + len(new)), strict=True))
+            found = list(map(self._row_of.__getitem__, listed))
+            free += len(new)
             self.keys = grown(self.keys, free, 0)
             self.rows = grown(self.rows, free, self._fresh)
             self._dirty = grown(self._dirty, free, False)

@@ -36,7 +36,7 @@ from streams.operators.roster import (
     ranked,
     status_of,
 )
-from streams.operators.tallies import is_any, staff_mask
+from streams.operators.tallies import STAFF_ROLES
 
 _TIMES = ("seen_ms", "posted_ms", "joined_ms", "listed_joined_ms", "left_ms", "last_order_ms")
 _ROW = np.dtype(
@@ -133,7 +133,7 @@ class Members:
             np.maximum.at(rows["posted_ms"], message.member, message.occurred_at_ms)
             self._set_role(message, message.columns["sender_role"])
         if order is not None:
-            paid = is_any(order.columns["status"], "paid")
+            paid = order.where("status", "paid")
             np.maximum.at(rows["seen_ms"], order.member[paid], order.occurred_at_ms[paid])
         if join is not None:
             self._set_role(join, join.columns["role"])
@@ -160,12 +160,12 @@ class Members:
         rows = self._rows
         message, order, referral = batch.get("message"), batch.get("order"), batch.get("referral")
         if message is not None:
-            member = ~staff_mask(message.columns["sender_role"])
-            interaction = is_any(message.columns["kind"], *INTERACTION_KINDS)
+            member = ~message.where("sender_role", *STAFF_ROLES)
+            interaction = message.where("kind", *INTERACTION_KINDS)
             np.add.at(rows["messages"], message.member[member & ~interaction], 1)
             np.add.at(rows["interactions"], message.member[member & interaction], 1)
         if order is not None:
-            paid = is_any(order.columns["status"], "paid")
+            paid = order.where("status", "paid")
             who, when = order.member[paid], order.occurred_at_ms[paid]
             np.add.at(rows["orders"], who, 1)
             np.minimum.at(rows["first_order_ms"], who, when)

@@ -39,21 +39,6 @@ class Tallies:
         return np.sort(np.concatenate([self.figures[FIGURE[name]] for name in names]))
 
 
-def is_any(column: list[Any], *values: str) -> Mask:
-    """Where a column of words has one of the given words."""
-    if len(values) == 1 and (found := column.count(values[0])) in (0, len(column)):
-        return np.full(len(column), found > 0)
-    wanted = dict.fromkeys(values, True)
-    return np.fromiter((wanted.get(word, False) for word in column), np.bool_, len(column))
-
-
-def given(column: list[Any]) -> Mask:
-    """Where an optional column has a value."""
-    if column.count(None) == len(column):
-        return np.zeros(len(column), np.bool_)
-    return np.fromiter((value is not None for value in column), np.bool_, len(column))
-
-
 def tally(batch: Batch) -> Tallies | None:
     """The tallies of a batch, or None when nothing in it counts (referrals only)."""
     parts = [events for name in ("message", "join", "order") if (events := batch.get(name)) is not None]
@@ -79,12 +64,12 @@ def tally(batch: Batch) -> Tallies | None:
         if name == "message":
             _messages(events, count, mark)
         elif name == "join":
-            count("joins", is_any(events.columns["action"], "joined"))
-            count("leaves", is_any(events.columns["action"], "left", "removed", "gone"))
+            count("joins", events.where("action", "joined"))
+            count("leaves", events.where("action", "left", "removed", "gone"))
         else:
-            paid = is_any(events.columns["status"], "paid")
+            paid = events.where("status", "paid")
             count("orders", paid)
-            count("refunds", is_any(events.columns["status"], "refunded"))
+            count("refunds", events.where("status", "refunded"))
             mark(paid, ACTIVE | BUYER)
         start += len(events)
 
@@ -99,25 +84,19 @@ def tally(batch: Batch) -> Tallies | None:
 
 
 def _messages(events: Events, count: Any, mark: Any) -> None:
-    columns = events.columns
-    staff = staff_mask(columns["sender_role"])
+    staff = events.where("sender_role", *STAFF_ROLES)
     member = ~staff
-    interaction = is_any(columns["kind"], *INTERACTION_KINDS) & member
+    interaction = events.where("kind", *INTERACTION_KINDS) & member
     speaking = member & ~interaction
     count("staff_messages", staff)
     count("messages", speaking)
     count("interactions", interaction)
-    count("promotions", member & np.array(columns["is_promotion"], np.bool_))
-    count("links", member & is_any(columns["kind"], "link"))
-    count("check_ins", member & is_any(columns["kind"], "check_in"))
-    count("replies", speaking & (given(columns["reply_to"]) | given(columns["reply_to_member_id"])))
+    count("promotions", member & np.array(events.columns["is_promotion"], np.bool_))
+    count("links", events.where("kind", "link") & member)
+    count("check_ins", events.where("kind", "check_in") & member)
+    count("replies", speaking & (events.given("reply_to") | events.given("reply_to_member_id")))
     mark(speaking, SPEAKER | ACTIVE)
     mark(interaction, ACTIVE)
-
-
-def staff_mask(roles: list[str]) -> Mask:
-    """Where a sender is staff or a bot."""
-    return is_any(roles, *STAFF_ROLES)
 
 
 def _joined(parts: list[Ints]) -> Ints:

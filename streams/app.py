@@ -1,0 +1,222 @@
+"""Wires everything: settings → servers → engine → one Faust agent; and runs it until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import faust
+from faust.types import AppT, EventT
+
+from schemas.codec import Decoder
+from schemas.topics import EVENT_TOPICS
+from sinks.clickhouse import ClickHouse
+from sinks.kafka import KafkaSink
+from sinks.retry import retry_call
+from streams.engine.clock import WallClock
+from streams.engine.flush import Flush
+from streams.engine.ownership import Ownership
+from streams.engine.partition import PartitionSettings
+from streams.engine.transport import BatchTransport
+from streams.engine.worker import Worker
+from streams.errors import KafkaUnavailable, QunpulseError
+from streams.metrics import WorkerMetrics, installed_version
+from streams.observability import ObservabilityServer
+from streams.settings import Settings
+
+log = logging.getLogger("qunpulse")
+
+_QUEUED_BATCHES = 16
+"""Folded batches that may wait between fetch and agent; each may hold thousands of records."""
+
+
+def create_app(settings: Settings) -> faust.App:
+    """The Faust app: its consumer is ours, and all that Faust keeps by itself is switched off."""
+    brokers = ";".join(f"kafka://{server}" for server in settings.kafka_bootstrap_servers.split(","))
+    return faust.App(
+        settings.group_id,
+        broker=brokers,
+        value_serializer="raw",
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        reply_create_topic=False,
+        web_enabled=False,
+        stream_buffer_maxsize=_QUEUED_BATCHES,
+        stream_wait_empty=False,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        broker_max_poll_records=settings.batch_max_records,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=max(settings.session_timeout_seconds / 4, 0.5),
+        broker_rebalance_timeout=max(settings.session_timeout_seconds, 30),
+        broker_commit_interval=1.0,
+        stream_processing_timeout=3600.0,  # our own watchdog speaks of lag, not of acks that never come
+        broker_commit_livelock_soft_timeout=3600.0,
+    )
+
+
+class _FoldedSchema(faust.Schema):
+    """Hands a folded batch on as it is: there is nothing to deserialise."""
+
+    def compile(self, app: AppT, **_: Any) -> Callable[..., Any]:
+        create_event = app.create_event
+
+        async def decode(message: Any, *, propagate: bool = False) -> EventT:
+            return create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+def run_worker(settings: Settings) -> None:
+    """Run one worker until SIGTERM or SIGINT; flushes and releases its partitions before it returns.
+
+    Raises:
+        QunpulseError: the worker had to stop; the message says why and what to do.
+    """
+    _set_up_logging(settings.log_level)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stop = threading.Event()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    metrics = WorkerMetrics()
+    heart = _Heart()
+    wanted: list[str] = ["partitions not assigned"]
+    server = ObservabilityServer(
+        metrics.registry,
+        heartbeat_age=heart.age_seconds,
+        missing=lambda: wanted,
+        host=settings.metrics_host,
+        port=settings.metrics_port,
+    ).start()
+    beating = asyncio.create_task(heart.beat())
+    try:
+        clickhouse = await _connect(settings, stop)
+        records = KafkaSink(settings.kafka_bootstrap_servers, settings.partitions, installed_version())
+        worker = Worker(
+            settings,
+            PartitionSettings(
+                partitions=settings.partitions,
+                generation=settings.generation,
+                lateness_ms=settings.allowed_lateness_seconds * 1000,
+                batch_max_records=settings.batch_max_records,
+                worker_version=installed_version(),
+            ),
+            Decoder(settings.max_record_bytes),
+            lambda _: "UTC",
+            Flush(clickhouse, records, metrics, stop, settings.insert_timeout_seconds),
+            Ownership(clickhouse, settings.worker_id, settings.insert_timeout_seconds, stop),
+            metrics,
+            WallClock(),
+        )
+        app = create_app(settings)
+        transport = BatchTransport(app.conf.broker_consumer, app)
+        app.transport = transport
+        app.consumer.owner = worker
+        worker.end_offsets = app.consumer.end_offsets
+        worker.first_offsets = app.consumer.first_offsets
+        _add_agent(app, worker)
+        watching = asyncio.create_task(_watch_readiness(worker, clickhouse, metrics, wanted))
+        try:
+            await _serve(app, worker, stopping)
+        finally:
+            watching.cancel()
+            if worker.failed.done():
+                stop.set()  # nothing may hold up the way out of a failed worker
+            await worker.close()
+            stop.set()
+            await app.stop()
+            records.close()
+            clickhouse.close()
+        if worker.failed.done():
+            raise worker.failed.result()
+    finally:
+        beating.cancel()
+        server.stop()
+
+
+async def _connect(settings: Settings, stop: threading.Event) -> ClickHouse:
+    def connect() -> ClickHouse:
+        return ClickHouse.connect(
+            settings.clickhouse_host,
+            settings.clickhouse_port,
+            settings.clickhouse_user,
+            settings.clickhouse_password.get_secret_value(),
+            settings.clickhouse_secure,
+            timeout_seconds=settings.insert_timeout_seconds + 10,
+        )
+
+    return await asyncio.to_thread(lambda: retry_call(connect, stop=stop))
+
+
+def _add_agent(app: faust.App, worker: Worker) -> None:
+    topic = app.topic(*EVENT_TOPICS, schema=_FoldedSchema())
+
+    @app.agent(topic, name="take")  # type: ignore[untyped-decorator]
+    async def take(batches: Any) -> None:
+        async for batch in batches:
+            worker.receive(batch)
+
+
+async def _serve(app: faust.App, worker: Worker, stopping: asyncio.Event) -> None:
+    """Run the app until it is told to stop, the worker fails, or Faust crashes."""
+    await app.start()
+    ends = [
+        asyncio.ensure_future(stopping.wait()),
+        asyncio.ensure_future(app._crashed.wait()),
+        asyncio.ensure_future(asyncio.shield(worker.failed)),
+    ]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    if app._crashed.is_set() and not worker.failed.done():
+        reason = app.crash_reason
+        if isinstance(reason, QunpulseError):
+            raise reason
+        raise KafkaUnavailable(f"the consumer of {app.conf.id} crashed: {reason!r}; look at the log, then start again")
+
+
+async def _watch_readiness(worker: Worker, clickhouse: ClickHouse, metrics: WorkerMetrics, wanted: list[str]) -> None:
+    """Keep the list of what /readyz lacks."""
+    while True:
+        answers = await asyncio.to_thread(clickhouse.ping)
+        metrics.clickhouse_up.set(int(answers))
+        lacking = []
+        if not worker.ready:
+            lacking.append("partitions not assigned or not restored yet")
+        if not answers:
+            lacking.append("ClickHouse does not answer")
+        wanted[:] = lacking
+        await asyncio.sleep(0.2 if lacking else 2.0)
+
+
+class _Heart:
+    """Notes when the event loop last turned."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def age_seconds(self) -> float:
+        """Seconds since the loop last turned."""
+        return time.monotonic() - self._last
+
+    async def beat(self) -> None:
+        """Beat for ever."""
+        while True:
+            self._last = time.monotonic()
+            await asyncio.sleep(0.5)
+
+
+def _set_up_logging(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    for chatty in ("aiokafka", "kafka", "faust", "mode"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
