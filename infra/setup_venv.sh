@@ -39,7 +39,8 @@ fi
 
 echo "installing the packages that requirements.lock pins (the first time takes a minute or two)" >&2
 rm -f $stamp
-$venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+# The lock is complete, so nothing is left to resolve; modules are compiled when they are first used.
+$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
 # setuptools is among the pinned packages, so building our own package downloads nothing.
 $venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 echo "$sum" >$stamp
