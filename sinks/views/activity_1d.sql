@@ -23,4 +23,4 @@ SELECT
     community_id, window_start, messages, speakers, interactions, active_members, staff_messages, joins,
     leaves, orders, refunds, buyers, promotions, links, check_ins, replies
 FROM qunpulse_store.activity_1d FINAL
-COMMENT 'Activity of each local day of a community; a row per community and day that has any figure. Days are of the time zone in view communities, times are UTC';
+COMMENT 'Activity of each local day of a community; a row per community and day that has any figure. Days are of the time zone in view communities. Times are UTC';

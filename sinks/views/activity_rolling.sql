@@ -160,4 +160,4 @@ ARRAY JOIN
 WHERE day_start > toDateTime(0, 'UTC') AND local_date BETWEEN first_date AND last_date
     AND messages + speakers + interactions + active_members + staff_messages + joins + leaves
         + orders + refunds + buyers + promotions + links + check_ins + replies > 0
-COMMENT 'Activity of the 1, 7 and 30 local calendar days that end with each day, from a community''s first active day to its last; a row per community, day and window that has any figure';
+COMMENT 'Activity of the 1, 7 and 30 local calendar days that end with each day, from a community''s first active day to its last; a row per community, day and window that has any figure. Times are UTC';
