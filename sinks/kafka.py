@@ -8,22 +8,31 @@ from typing import Any, Protocol
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from schemas.deadletter import letter_for, to_headers
 from schemas.partitioning import partition_for
 from schemas.topics import DEADLETTERS
 from streams.errors import RetryableSinkError
 
 
 class Refused(Protocol):
-    """A record that was not applied, and why."""
+    """A record that was not applied, and why; of a misrouted one `detail` is its community."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    code: Any
-    detail: str
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp_ms(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def code(self) -> Any: ...
+    @property
+    def detail(self) -> str: ...
 
 
 class KafkaSink:
@@ -44,8 +53,6 @@ class KafkaSink:
         Raises:
             RetryableSinkError: a broker did not acknowledge in time; send all of them again.
         """
-        from schemas.deadletter import DeadLetter, to_headers
-
         try:
             producer = self._connected()
             waiting = [
@@ -54,9 +61,9 @@ class KafkaSink:
                     key=one.key,
                     value=one.value,
                     headers=to_headers(
-                        DeadLetter(
-                            code=one.code,
-                            detail=one.detail,
+                        letter_for(
+                            one.code,
+                            one.detail,
                             topic=one.topic,
                             partition=one.partition,
                             offset=one.offset,

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import faust
@@ -18,15 +19,19 @@ from schemas.topics import EVENT_TOPICS
 from sinks.clickhouse import ClickHouse
 from sinks.kafka import KafkaSink
 from sinks.retry import retry_call
+from streams.community_rules import land_rules
 from streams.engine.clock import WallClock
 from streams.engine.flush import Flush
 from streams.engine.ownership import Ownership
 from streams.engine.partition import PartitionSettings
 from streams.engine.transport import BatchTransport
 from streams.engine.worker import Worker
-from streams.errors import KafkaUnavailable, QunpulseError
+from streams.errors import ConfigError, KafkaUnavailable, QunpulseError
+from streams.kafka_cluster import KafkaCluster
 from streams.metrics import WorkerMetrics, installed_version
 from streams.observability import ObservabilityServer
+from streams.pseudonyms import Pseudonyms
+from streams.rules import RulesFile
 from streams.settings import Settings
 
 log = logging.getLogger("qunpulse")
@@ -88,6 +93,7 @@ async def _run(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    rules = RulesFile(settings.rules_file)
     metrics = WorkerMetrics()
     heart = _Heart()
     wanted: list[str] = ["partitions not assigned"]
@@ -100,6 +106,7 @@ async def _run(settings: Settings) -> None:
     ).start()
     beating = asyncio.create_task(heart.beat())
     try:
+        await asyncio.to_thread(_check_topics, settings)
         clickhouse = await _connect(settings, stop)
         records = KafkaSink(settings.kafka_bootstrap_servers, settings.partitions, installed_version())
         worker = Worker(
@@ -111,8 +118,8 @@ async def _run(settings: Settings) -> None:
                 batch_max_records=settings.batch_max_records,
                 worker_version=installed_version(),
             ),
-            Decoder(settings.max_record_bytes),
-            lambda _: "UTC",
+            Decoder(settings.max_record_bytes, _pseudonyms(settings)),
+            lambda community, platform: rules.current().timezone_of(community, platform),
             Flush(clickhouse, records, metrics, stop, settings.insert_timeout_seconds),
             Ownership(clickhouse, settings.worker_id, settings.insert_timeout_seconds, stop),
             metrics,
@@ -125,7 +132,9 @@ async def _run(settings: Settings) -> None:
         worker.end_offsets = app.consumer.end_offsets
         worker.first_offsets = app.consumer.first_offsets
         _add_agent(app, worker)
-        watching = asyncio.create_task(_watch_readiness(worker, clickhouse, metrics, wanted))
+        watching = asyncio.gather(
+            _watch_readiness(worker, clickhouse, metrics, wanted), _watch_rules(rules, clickhouse, stop)
+        )
         try:
             await _serve(app, worker, stopping)
         finally:
@@ -197,6 +206,41 @@ async def _watch_readiness(worker: Worker, clickhouse: ClickHouse, metrics: Work
             lacking.append("ClickHouse does not answer")
         wanted[:] = lacking
         await asyncio.sleep(0.2 if lacking else 2.0)
+
+
+async def _watch_rules(rules: RulesFile, clickhouse: ClickHouse, stop: threading.Event) -> None:
+    """Land the communities of the rules file at the start and whenever it changed."""
+    landed = None
+    while True:
+        current = await asyncio.to_thread(rules.current)
+        if current is not landed:
+            await asyncio.to_thread(retry_call, partial(land_rules, clickhouse, current), stop=stop)
+            landed = current
+        await asyncio.sleep(2.0)
+
+
+def _pseudonyms(settings: Settings) -> Pseudonyms | None:
+    if not settings.pseudonymise or settings.pseudonym_key is None:
+        return None
+    return Pseudonyms(settings.pseudonym_key.get_secret_value().encode())
+
+
+def _check_topics(settings: Settings) -> None:
+    """Raise ConfigError unless the event topics are there with the partition count of the settings.
+
+    With another count a community would be looked for on a partition that it is not on.
+    """
+    with KafkaCluster(settings.kafka_bootstrap_servers) as cluster:
+        found = cluster.partitions(EVENT_TOPICS)
+    missing = [topic for topic in EVENT_TOPICS if topic not in found]
+    if missing:
+        raise ConfigError(f"Kafka has no topic {', '.join(missing)}; create the topics with `qunpulse topics apply`")
+    for topic, count in found.items():
+        if count != settings.partitions:
+            raise ConfigError(
+                f"{topic} has {count} partitions, the setting `partitions` says {settings.partitions}; "
+                f"set QUNPULSE_PARTITIONS={count}"
+            )
 
 
 class _Heart:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.embedded.stack import EmbeddedStack
+from tests.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
     folder: Path = tmp_path_factory.mktemp("stack")
     with EmbeddedStack(folder, kafka_port=0, clickhouse_port=0) as running:
         yield running
+
+
+@pytest.fixture
+def pipeline(stack: EmbeddedStack, tmp_path: Path) -> Iterator[Pipeline]:
+    """A pipeline of its own for each test: fresh topics, empty tables."""
+    running = Pipeline(stack, tmp_path)
+    yield running
+    running.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from streams.metrics import WorkerMetrics
 class RecordSink(Protocol):
     """Where dead letters and forwarded records go; every send is acknowledged before it returns."""
 
-    def send(self, refused: list[RefusedRecord], misrouted: list[RefusedRecord]) -> None:
+    def send(self, refused: Sequence[RefusedRecord], misrouted: Sequence[RefusedRecord]) -> None:
         """Send all of them and wait until the brokers have them. Raises RetryableSinkError."""
 
 

@@ -5,7 +5,7 @@ Batches travel: take (decode) → merge → apply → collect (what a flush writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -39,6 +39,7 @@ from streams.engine.merge import Merge, Slice
 from streams.engine.outcomes import APPLIED, CONFLICT, DUPLICATE, LATE, Stretch, decide
 from streams.metrics import WorkerMetrics
 from streams.operators.base import NEVER, Batch, Events, Ints, Mask, StateRows, binary
+from streams.operators.communities import ZoneOf
 from streams.operators.community import CommunityOperators
 from streams.operators.directory import Directory
 
@@ -69,7 +70,7 @@ class Partition:
         number: int,
         settings: PartitionSettings,
         decoder: Decoder,
-        zone_of: Callable[[str], str],
+        zone_of: ZoneOf,
         metrics: WorkerMetrics,
     ) -> None:
         self.number = number

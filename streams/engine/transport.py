@@ -15,6 +15,8 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+__all__ = ["TP", "BatchConsumer", "BatchTransport", "FoldedBatch", "PartitionOwner"]
+
 
 @dataclass(frozen=True, slots=True)
 class FoldedBatch:

@@ -18,8 +18,9 @@ from streams.engine.flush import Flush
 from streams.engine.ownership import Ownership
 from streams.engine.partition import Partition, PartitionSettings
 from streams.engine.transport import TP, FoldedBatch
-from streams.errors import ClaimLost, QunpulseError
+from streams.errors import ClaimLost, KafkaUnavailable, QunpulseError
 from streams.metrics import WorkerMetrics
+from streams.operators.communities import ZoneOf
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,10 @@ log = logging.getLogger(__name__)
 EndOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
 _IDLE_SECONDS = 0.05
+_LOOK_SECONDS = 2.0
+"""How often a partition without waiting records asks where its topics end: for lag, and for what is caught up."""
+STALL_SECONDS = 60.0
+"""Lag without any fetch for this long means that the consumer hangs (aiokafka 1154, 847): only a restart helps."""
 
 
 @dataclass
@@ -39,6 +44,8 @@ class Owned:
     loop: asyncio.Task[None] | None = None
     flush: asyncio.Task[None] | None = None
     flushed_at: float = 0.0
+    looked_at: float = 0.0
+    fetched_at: float = 0.0
     caught_up: bool = False
     lost: bool = False
 
@@ -51,7 +58,7 @@ class Worker:
         settings: Settings,
         partition_settings: PartitionSettings,
         decoder: Decoder,
-        zone_of: Callable[[str], str],
+        zone_of: ZoneOf,
         flush: Flush,
         ownership: Ownership,
         metrics: WorkerMetrics,
@@ -123,6 +130,7 @@ class Worker:
             offsets[tp] = partition.next_offset[tp.topic]
         for number in new:
             owned = self._owned[number]
+            owned.fetched_at = asyncio.get_running_loop().time()
             owned.loop = asyncio.create_task(self._run(owned), name=f"partition-{number}")
         self._metrics.partitions_assigned.set(len(self._owned))
         return offsets
@@ -185,6 +193,7 @@ class Worker:
         if owned is None or owned.lost or batch.epoch != self.epoch(batch.partition):
             self._metrics.stale_batches.inc()
             return
+        owned.fetched_at = asyncio.get_running_loop().time()
         try:
             dead = owned.partition.take(batch.topic, batch.records)
             self._guard.note(batch.topic, len(batch.records), dead)
@@ -214,13 +223,30 @@ class Worker:
             self._fail(error)
 
     async def _apply_waiting(self, owned: Owned) -> int:
-        partition = owned.partition
-        if not partition.waiting:
+        partition, now = owned.partition, asyncio.get_running_loop().time()
+        if not partition.waiting and now - owned.looked_at < _LOOK_SECONDS:
             return 0
+        owned.looked_at = now
         at_end = await self._topics_at_end(owned)
-        applied = partition.apply(at_end, self._clock.now_ms())
-        owned.caught_up = len(at_end) == len(EVENT_TOPICS)
+        applied = partition.apply(at_end, self._clock.now_ms()) if partition.waiting else 0
+        owned.caught_up = len(at_end) == len(EVENT_TOPICS) and not partition.waiting
+        if len(at_end) == len(EVENT_TOPICS) or applied:
+            owned.fetched_at = max(owned.fetched_at, now)
+        self._look_for_stall(owned, now)
         return applied
+
+    def _look_for_stall(self, owned: Owned, now: float) -> None:
+        """Stop the process when a partition has lag, room for more, and nothing was fetched for a long time."""
+        number = owned.partition.number
+        room = any(self.wants(TP(topic, number)) for topic in EVENT_TOPICS)
+        if room and not owned.partition.waiting and now - owned.fetched_at > STALL_SECONDS:
+            self._metrics.stalled_fetches.inc()
+            self._fail(
+                KafkaUnavailable(
+                    f"partition {number} has records that were not fetched for {STALL_SECONDS:.0f} s: the consumer hangs; "
+                    "stopping so that the supervisor starts the worker anew (it goes on where it was)"
+                )
+            )
 
     async def _topics_at_end(self, owned: Owned) -> dict[str, int]:
         """Topics whose end, asked for now, we have read up to; with the number of arrivals at the time of asking."""

@@ -12,6 +12,9 @@ from streams.operators.base import Batch, Ints, StateRows, binary, grown
 from streams.operators.directory import Directory
 from streams.operators.local_days import LocalDays
 
+ZoneOf = Callable[[str, str | None], str]
+"""The time zone of a community, given its id and the platform of its first event."""
+
 _NO_ZONE = -1
 _NO_DAY = np.iinfo(np.int64).max
 
@@ -24,7 +27,7 @@ class Communities:
 
     names = ("communities",)
 
-    def __init__(self, directory: Directory, zone_of: Callable[[str], str]) -> None:
+    def __init__(self, directory: Directory, zone_of: ZoneOf) -> None:
         self._directory = directory
         self._zone_of = zone_of
         self.local_days = LocalDays()
@@ -42,8 +45,12 @@ class Communities:
         """Fix the zone of communities that have their first event."""
         self._room()
         for events in batch.by_type.values():
-            for number in np.unique(events.community[self._zone[events.community] == _NO_ZONE]).tolist():
-                self._zone[number] = self.local_days.index(self._zone_of(self._directory.community_names[number]))
+            new = np.flatnonzero(self._zone[events.community] == _NO_ZONE)
+            numbers, first = np.unique(events.community[new], return_index=True)
+            for number, at in zip(numbers.tolist(), new[first].tolist(), strict=True):
+                platform = events.columns["platform"][at]
+                zone = self._zone_of(self._directory.community_names[number], platform)
+                self._zone[number] = self.local_days.index(zone)
                 self._dirty.add(number)
 
     def days(self, community: Ints, occurred_at_ms: Ints) -> Ints:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from streams.operators.activity import Activity, activity_rows
 from streams.operators.base import Batch, Ints, StateRows
-from streams.operators.communities import Communities
+from streams.operators.communities import Communities, ZoneOf
 from streams.operators.directory import Directory
 from streams.operators.member_days import MemberDays
 from streams.operators.members import Members
@@ -38,7 +38,7 @@ class CommunityOperators:
 
     names = RESTORE_ORDER
 
-    def __init__(self, directory: Directory, zone_of: Callable[[str], str], lateness_ms: int) -> None:
+    def __init__(self, directory: Directory, zone_of: ZoneOf, lateness_ms: int) -> None:
         self._directory = directory
         self._lateness_ms = lateness_ms
         self.communities = Communities(directory, zone_of)

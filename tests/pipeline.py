@@ -1,0 +1,212 @@
+"""The whole pipeline under test: real broker, real worker processes, ClickHouse's own engine; compared with the oracle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+
+from infra.embedded.stack import EmbeddedStack
+from schemas.partitioning import partition_for
+from schemas.topics import EVENT_TOPICS, topic_specs
+from sinks.clickhouse import ClickHouse
+from sinks.migrate import migrate
+from streams.accounts import by_topic, read_books
+from streams.kafka_cluster import KafkaCluster
+from tests.oracle import TABLES, Oracle, compare
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+PATIENCE_SECONDS = 120.0
+
+Feed = Sequence[tuple[str, dict[str, Any]]]
+"""Events in the order they are sent, with their topics."""
+
+
+def shared_data(*names: str) -> list[Path]:
+    """Files of the real event feeds; skips the test where they are absent."""
+    paths = [SHARED / name for name in names]
+    for path in paths:
+        if not path.exists():
+            pytest.skip(f"the real event feeds are not here: {path} is missing")
+    return paths
+
+
+class Pipeline:
+    """A stack with empty topics and tables, and the workers started on it."""
+
+    def __init__(self, stack: EmbeddedStack, logs: Path, partitions: int = 4) -> None:
+        self._stack = stack
+        self._logs = logs
+        self.partitions = partitions
+        self.clickhouse = ClickHouse.connect(stack.clickhouse_host, stack.clickhouse_port)
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._started = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        """Fresh topics and empty tables: a stack serves one scenario after the other."""
+        migrate(self.clickhouse)
+        tables = self.clickhouse.rows(
+            "SELECT name FROM system.tables WHERE database = 'qunpulse_store' AND name != 'migrations'"
+        )
+        for (table,) in tables:
+            self.clickhouse.command(f"TRUNCATE TABLE qunpulse_store.{table}")
+        servers = self._stack.kafka_bootstrap_servers
+        admin = KafkaAdminClient(bootstrap_servers=servers)
+        ours = {spec.name for spec in topic_specs(self.partitions)}
+        old = ours & set(admin.list_topics())
+        if old:
+            admin.delete_topics(sorted(old))
+            while ours & set(admin.list_topics()):
+                time.sleep(0.05)
+        admin.close()
+        with KafkaCluster(servers) as cluster:
+            cluster.apply(topic_specs(self.partitions), replication_factor=1)
+        self._group = f"test-{time.time_ns()}"
+
+    # -- feeding ------------------------------------------------------------------------------------------------------
+
+    def send(self, feed: Iterable[tuple[str, dict[str, Any]]], flush_every: int = 0) -> int:
+        """Send events in their order; ``flush_every`` flushes all topics after so many events."""
+        records = (
+            (topic, event["community_id"].encode(), json.dumps(event, ensure_ascii=False).encode())
+            for topic, event in feed
+        )
+        return self.send_records(records, flush_every)
+
+    def send_records(self, records: Iterable[tuple[str, bytes, bytes]], flush_every: int = 0) -> int:
+        """Send records as they are, each to its key's partition; returns how many."""
+        producer = KafkaProducer(
+            bootstrap_servers=self._stack.kafka_bootstrap_servers, linger_ms=20, batch_size=256 * 1024
+        )
+        sent = 0
+        for topic, key, value in records:
+            producer.send(topic, key=key, value=value, partition=partition_for(key, self.partitions))
+            sent += 1
+            if flush_every and sent % flush_every == 0:
+                producer.flush()
+        producer.flush()
+        producer.close()
+        return sent
+
+    # -- workers ------------------------------------------------------------------------------------------------------
+
+    def start_worker(self, **settings: Any) -> subprocess.Popen[bytes]:
+        """Start a worker process; settings override the test's defaults."""
+        self._started += 1
+        values = {
+            "kafka_bootstrap_servers": self._stack.kafka_bootstrap_servers,
+            "clickhouse_host": self._stack.clickhouse_host,
+            "clickhouse_port": self._stack.clickhouse_port,
+            "partitions": self.partitions,
+            "group_id": self._group,
+            "worker_id": f"worker-{self._started}",
+            "metrics_port": 0,
+            "clock_mode": "event",
+            "insert_timeout_seconds": 2,
+            "flush_interval_seconds": 0.3,
+            "session_timeout_seconds": 6,
+        } | settings
+        environment = {f"QUNPULSE_{name.upper()}": str(value) for name, value in values.items()}
+        with (self._logs / f"worker-{self._started}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "streams.cli.main", "worker"],
+                env=os.environ | environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.workers.append(worker)
+        return worker
+
+    def log_of(self, worker: subprocess.Popen[bytes]) -> str:
+        """What a worker has logged."""
+        return (self._logs / f"worker-{self.workers.index(worker) + 1}.log").read_text(errors="replace")
+
+    def stop_workers(self) -> None:
+        """Stop all workers cleanly; a worker that fails to stop fails the test."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGCONT)
+                worker.terminate()
+        for worker in self.workers:
+            worker.wait(30)
+
+    def kill_workers(self) -> None:
+        """End whatever still runs."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+
+    def consumed(self) -> int:
+        """Records that have found their outcome in a checkpoint."""
+        return sum(account.consumed for account in by_topic(read_books(self.clickhouse)).values())
+
+    def wait_consumed(self, at_least: int) -> None:
+        """Wait until so many records are checkpointed."""
+        self._wait(lambda: self.consumed() >= at_least, f"{at_least} records were not checkpointed")
+
+    def wait_landed(self) -> None:
+        """Wait until every record in Kafka is checkpointed and landed."""
+        self._wait(self._all_landed, "not everything landed")
+
+    def _all_landed(self) -> bool:
+        with KafkaCluster(self._stack.kafka_bootstrap_servers) as cluster:
+            ends = cluster.spans(EVENT_TOPICS)
+        books = read_books(self.clickhouse)
+        return all(place in books and books[place].next_offset >= span.end for place, span in ends.items() if span.end)
+
+    def _wait(self, done: Any, complaint: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not done():
+            ended = [worker for worker in self.workers if worker.poll() not in (None, 0, -signal.SIGKILL)]
+            if ended:
+                raise AssertionError(f"a worker ended with {ended[0].returncode}:\n{self.log_of(ended[0])[-3000:]}")
+            if time.monotonic() > deadline:
+                logs = "\n".join(self.log_of(worker)[-1500:] for worker in self.workers)
+                raise AssertionError(f"{complaint} within {PATIENCE_SECONDS:.0f} s:\n{logs}")
+            time.sleep(0.1)
+
+    # -- what landed --------------------------------------------------------------------------------------------------
+
+    def view(self, name: str) -> pa.Table:
+        """All rows of a view."""
+        return self.clickhouse.query_arrow(f"SELECT * FROM qunpulse.{name}")
+
+    def accounts(self) -> dict[str, dict[str, int]]:
+        """Counters by topic."""
+        return {topic: account.counters() for topic, account in by_topic(read_books(self.clickhouse)).items()}
+
+    def check(self, oracle: Oracle, tables: Iterable[str] = TABLES, may_be_empty: Iterable[str] = ()) -> None:
+        """Compare every row of every table with the oracle's, and the accounting with itself."""
+        differences = [
+            line
+            for table in tables
+            for line in compare(table, self.view(table), oracle.table(table), may_be_empty=table in may_be_empty)
+        ]
+        assert not differences, "\n".join(differences[:60])
+        for topic, counters in self.accounts().items():
+            consumed = counters.pop("consumed")
+            assert consumed == sum(counters.values()), f"{topic}: {consumed} consumed, outcomes {counters}"
+
+    def check_now(self, oracle: Oracle) -> None:
+        """Compare ``activity_now`` with the raw events of each window."""
+        landed = self.view("activity_now")
+        asked = [(row["community_id"], row["window"], row["as_of"]) for row in landed.to_pylist()]
+        differences = compare("activity_now", landed, oracle.activity_now(asked))
+        assert not differences, "\n".join(differences[:60])
+
+    def close(self) -> None:
+        """Stop what runs and give the connections back."""
+        self.kill_workers()
+        self.clickhouse.close()
