@@ -5,8 +5,8 @@ library's managed versions replace another's — log4j's have replaced kafka-cli
 not start. `mvn` does the fetching where it is installed, the Python resolver jgo elsewhere or where mvn fails; both
 follow the user's Maven settings. What was fetched is kept in the user's cache folder and checked at every start.
 
-    python -m infra.embedded.maven fetch [--with mvn|jgo] [--into DIR]      fetch and check now
-    python -m infra.embedded.maven list G:A:V …                             print lines for kafka_jars.txt
+    python -m infra.embedded.maven [--with mvn|jgo] fetch [--into DIR]      fetch and check now
+    python -m infra.embedded.maven [--with mvn|jgo] list G:A:V …            print lines for kafka_jars.txt
 """
 
 from __future__ import annotations
@@ -227,8 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `fetch` or `list` (see the module's docstring)."""
     parser = argparse.ArgumentParser(prog="python -m infra.embedded.maven")
     commands = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--with", dest="resolver", choices=["mvn", "jgo"])
     fetch = commands.add_parser("fetch", help="fetch the listed jars and check them")
-    fetch.add_argument("--with", dest="resolver", choices=["mvn", "jgo"])
     fetch.add_argument("--into", type=Path)
     listing = commands.add_parser("list", help="print list lines for coordinates, resolved alone")
     listing.add_argument("coordinates", nargs="+")
@@ -243,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     jars = [Jar(*_split(text), sha256="") for text in sorted(options.coordinates)]
     with tempfile.TemporaryDirectory() as staging:
-        _fetch(jars, Path(staging), report, None)
+        _fetch(jars, Path(staging), report, options.resolver)
         for jar in jars:
             sys.stdout.write(f"{jar.coordinates} {sha256_of(Path(staging) / jar.filename)}\n")
     return 0

@@ -157,6 +157,6 @@ def test_settings_that_are_no_xml_are_named(home: Path) -> None:
 
 
 def test_the_command_prints_lines_of_the_list(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments: Sequence[str] = ["list", SMALL[0].coordinates]
+    arguments: Sequence[str] = ["--with", "jgo", "list", SMALL[0].coordinates]
     assert maven.main(arguments) == 0
     assert capsys.readouterr().out == f"{SMALL[0].coordinates} {SMALL[0].sha256}\n"
