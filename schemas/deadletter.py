@@ -23,12 +23,12 @@ class DeadLetter(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    error: RefusalCode = Field(description="Why it was refused: a code of the closed list.")
+    code: RefusalCode = Field(description="Why it was refused: a code of the closed list.")
     detail: Annotated[str, Field(max_length=MAX_DETAIL)] = Field(description="The reason in words, on one line.")
     topic: str = Field(description="Topic of the refused record.")
     partition: Annotated[int, Field(ge=0)] = Field(description="Partition of the refused record.")
     offset: Annotated[int, Field(ge=0)] = Field(description="Offset of the refused record.")
-    timestamp: int = Field(description="Its append time at the broker, milliseconds since 1970 UTC; -1 if unknown.")
+    timestamp_ms: int = Field(description="Its append time at the broker, milliseconds since 1970 UTC; -1 if unknown.")
     worker_version: str = Field(description="Version of the worker that refused it.")
 
 
@@ -59,15 +59,15 @@ def from_headers(headers: Iterable[tuple[str, bytes | None]]) -> DeadLetter:
 
 
 def letter_for(
-    error: RefusalCode, detail: str, *, topic: str, partition: int, offset: int, timestamp: int, worker_version: str
+    code: RefusalCode, detail: str, *, topic: str, partition: int, offset: int, timestamp_ms: int, worker_version: str
 ) -> DeadLetter:
     """A letter whose detail is cut to what a header may hold."""
     return DeadLetter(
-        error=error,
+        code=code,
         detail=shorten(detail, MAX_DETAIL),
         topic=topic,
         partition=partition,
         offset=offset,
-        timestamp=timestamp,
+        timestamp_ms=timestamp_ms,
         worker_version=worker_version,
     )

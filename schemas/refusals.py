@@ -70,7 +70,7 @@ def shorten(text: str, limit: int) -> str:
 
 def faults_of(error: ValidationError) -> list[Fault]:
     """Every fault pydantic found, in our words."""
-    return [_fault(found) for found in error.errors(include_url=False, include_context=True)]
+    return [fault_of(found) for found in error.errors(include_url=False, include_context=True)]
 
 
 def join_faults(faults: Sequence[Fault]) -> str:
@@ -104,7 +104,8 @@ def quote(found: object, *, private: bool = False) -> str:
     return type(found).__name__
 
 
-def _fault(error: Any) -> Fault:
+def fault_of(error: Any) -> Fault:
+    """One entry of pydantic's `errors()` in our words."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     field = str(error["loc"][0]) if error["loc"] else ""
     expected = _expected(error["type"], error.get("ctx", {}), error["msg"])
@@ -120,6 +121,8 @@ def _expected(kind: str, limits: dict[str, Any], message: str) -> str:
             return "expected a text"
         case "int_type":
             return "expected an integer (not a text, not 5.0)"
+        case "int_parsing":  # where texts are read as numbers: tables, headers
+            return "expected an integer"
         case "bool_type":
             return "expected true or false"
         case "float_type" | "finite_number":

@@ -17,7 +17,7 @@ def test_headers_give_the_letter_back(
     code: RefusalCode, detail: str, partition: int, offset: int, timestamp: int
 ) -> None:
     letter = letter_for(
-        code, detail, topic="t", partition=partition, offset=offset, timestamp=timestamp, worker_version="0.1.0"
+        code, detail, topic="t", partition=partition, offset=offset, timestamp_ms=timestamp, worker_version="0.1.0"
     )
     assert from_headers(to_headers(letter)) == letter
     assert len(letter.detail) <= MAX_DETAIL
@@ -25,13 +25,13 @@ def test_headers_give_the_letter_back(
 
 
 def test_other_headers_are_passed_over() -> None:
-    letter = letter_for("too_large", "d", topic="t", partition=0, offset=1, timestamp=2, worker_version="v")
+    letter = letter_for("too_large", "d", topic="t", partition=0, offset=1, timestamp_ms=2, worker_version="v")
     headers = [("trace", b"\xff"), ("qunpulse-unknown", b"\xff"), *to_headers(letter), ("qunpulse-", None)]
     assert from_headers(headers) == letter
 
 
 def test_a_record_without_the_headers_is_no_dead_letter() -> None:
-    with pytest.raises(ValueError, match="qunpulse-error"):
+    with pytest.raises(ValueError, match="qunpulse-code"):
         from_headers([("qunpulse-topic", b"t")])
 
 
@@ -40,8 +40,8 @@ def test_every_code_has_a_meaning() -> None:
 
 
 def test_an_unknown_code_is_no_dead_letter() -> None:
-    letter = letter_for("too_large", "d", topic="t", partition=0, offset=1, timestamp=2, worker_version="v")
-    headers = [(name, b"gremlins" if name == "qunpulse-error" else raw) for name, raw in to_headers(letter)]
-    with pytest.raises(ValueError, match="error"):
+    letter = letter_for("too_large", "d", topic="t", partition=0, offset=1, timestamp_ms=2, worker_version="v")
+    headers = [(name, b"gremlins" if name == "qunpulse-code" else raw) for name, raw in to_headers(letter)]
+    with pytest.raises(ValueError, match="code"):
         from_headers(headers)
     assert isinstance(letter, DeadLetter)
