@@ -33,5 +33,5 @@ def config(data: DataDir = None, config_file: ConfigFile = None, as_json: Json =
         table.add_row(row.name, row.value, row.origin, row.description, style=style)
     console = stdout()
     if not console.is_terminal:
-        console.width = 200  # a pipe has no width; a table folded at 80 is no good to grep
+        console.width = 200  # for grep: one setting a line
     console.print(table, markup=False)

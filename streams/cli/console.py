@@ -18,6 +18,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+PIPE_WIDTH = 120  # a pipe or file has no width of its own; 80 would cut tables
+
 
 def stderr() -> Console:
     """The console for progress and remarks."""
@@ -26,7 +28,10 @@ def stderr() -> Console:
 
 def stdout() -> Console:
     """The console for results meant for people."""
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console
 
 
 class Step:

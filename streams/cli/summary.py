@@ -27,7 +27,7 @@ LIMIT {limit}
 """
 
 _MEMBERS = """
-SELECT community_id, member_id, role, status, messages, interactions, orders, referrals, last_seen_at
+SELECT community_id, member_id, status, messages, interactions, orders, referrals, last_seen_at
 FROM qunpulse.members
 WHERE role NOT IN ('staff', 'bot')
 ORDER BY messages + interactions DESC, orders DESC, community_id, member_id
@@ -48,7 +48,9 @@ def print_summary(console: Console, clickhouse: ClickHouse, accounts: Mapping[st
     console.rule("what became of every record", align="left")
     print_books(console, accounts)
     console.print()
-    console.rule("communities, windows that end with their last activity", align="left")
+    console.rule(
+        "communities: messages of the last 24 hours, 7 and 30 days, and by how many active members", align="left"
+    )
     _print_communities(console, clickhouse)
     console.print()
     console.rule("busiest members", align="left")
@@ -60,15 +62,11 @@ def _print_communities(console: Console, clickhouse: ClickHouse) -> None:
         f"sumIf({figure}, window = '{window}')" for window in WINDOWS for figure in ("messages", "active_members")
     )
     rows = clickhouse.rows(_COMMUNITIES.format(figures=figures, limit=COMMUNITIES_SHOWN))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("community")
-    table.add_column("members", justify="right")
-    for window in WINDOWS:
-        table.add_column(f"messages {window}", justify="right")
-        table.add_column(f"active {window}", justify="right")
-    table.add_column("as of (UTC)")
+    table = _table("community", "members", *(f"messages {window}" for window in WINDOWS), "as of (UTC)")
     for community, members, *counts, as_of in rows:
-        table.add_row(community, f"{members:,}", *(f"{count:,}" for count in counts), f"{as_of:%Y-%m-%d %H:%M}")
+        pairs = zip(counts[::2], counts[1::2], strict=True)
+        windows = (f"{messages:,} by {active:,}" if active else f"{messages:,}" for messages, active in pairs)
+        table.add_row(community, f"{members:,}", *windows, f"{as_of:%Y-%m-%d %H:%M}")
     console.print(table)
     total = clickhouse.scalar("SELECT uniqExact(community_id) FROM qunpulse.activity_now") or 0
     if total > len(rows):
@@ -76,13 +74,25 @@ def _print_communities(console: Console, clickhouse: ClickHouse) -> None:
 
 
 def _print_members(console: Console, clickhouse: ClickHouse) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("community", "member", "role", "status"):
-        table.add_column(title)
-    for title in ("messages", "interactions", "orders", "referrals"):
-        table.add_column(title, justify="right")
-    table.add_column("last seen (UTC)")
-    for community, member, role, status, *counts, last_seen in clickhouse.rows(_MEMBERS.format(limit=MEMBERS_SHOWN)):
+    table = _table(
+        "community", "member", "status", "messages", "interactions", "orders", "referrals", "last seen (UTC)"
+    )
+    for community, member, status, *counts, last_seen in clickhouse.rows(_MEMBERS.format(limit=MEMBERS_SHOWN)):
         seen = f"{last_seen:%Y-%m-%d %H:%M}" if last_seen else ""
-        table.add_row(community, member, role, status, *(f"{count:,}" for count in counts), seen)
+        table.add_row(community, member, status, *(f"{count:,}" for count in counts), seen)
     console.print(table)
+
+
+def _table(*titles: str) -> Table:
+    """A plain table; ids to the left may be cut short, numbers never are."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in titles:
+        is_text = title in {"community", "member", "status"}
+        table.add_column(
+            title,
+            justify="left" if is_text else "right",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=8 if is_text else None,
+        )
+    return table

@@ -136,7 +136,7 @@ def _event_type(line: bytes) -> EventType:
         named = _decode_type(line).event_type
     except (ValueError, RecursionError):
         return "message"
-    return named if isinstance(named, str) and named in TOPIC_OF else "message"  # type: ignore[return-value]
+    return named if isinstance(named, str) and named in TOPIC_OF else "message"
 
 
 def _lines(path: Path) -> Iterator[bytes]:
