@@ -55,10 +55,22 @@ def stored_time_in_range(ms: int) -> int:
     return ms
 
 
-_TIME_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
+_TIME_SCHEMA = WithJsonSchema(
+    {
+        "type": "string",
+        "format": "date-time",
+        "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?"
+        "([Zz]|[+-][0-9]{2}:[0-9]{2})$",
+    }
+)
 EventTime = Annotated[int, BeforeValidator(_read_time), AfterValidator(event_time_in_range), _TIME_SCHEMA]
 StoredTime = Annotated[int, BeforeValidator(_read_time), AfterValidator(stored_time_in_range), _TIME_SCHEMA]
 
+Version = Annotated[
+    int,
+    Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION),  # no Literal: that would take `true` for 1
+    WithJsonSchema({"type": "integer", "const": SCHEMA_VERSION}),
+]
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL)]
 Word = Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL)]
 Name32 = Annotated[str, Field(max_length=32, pattern=NO_NUL)]
@@ -98,9 +110,7 @@ class Event(_Strict):
         description="Unique within its community and topic; a repeated one is a duplicate and counts once."
     )
     event_type: EventType = Field(description=_TYPE_TEXT)
-    schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = Field(
-        description="Version of this contract."
-    )
+    schema_version: Version = Field(description="Version of this contract.")
     occurred_at: EventTime = Field(
         description="When it happened: RFC 3339 with seconds and offset, 2000 or later, at most 5 minutes after the "
         "broker receives it. Kept in milliseconds, further digits (9 at most) are cut off."
@@ -130,7 +140,9 @@ class Message(Event):
     labels: Annotated[list[Word], Field(max_length=8)] | None = Field(
         default=None, description="Labels given by the platform or a classifier."
     )
-    object_id: Id | None = Field(default=None, description="What it is about: the poll, lottery, coupon, live show, …")
+    object_id: Id | None = Field(
+        default=None, description="What it is about: the poll, lottery, coupon, live show or the like."
+    )
     value: float | None = Field(
         default=None, description="A number that goes with the kind (rating, seconds watched, …); finite."
     )

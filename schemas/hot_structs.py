@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -70,6 +70,8 @@ def _limited(hot_type: Any, metadata: list[Any]) -> Any:
                 limits["ge"] = minimum
             case Le(maximum):
                 limits["le"] = maximum
+            case WithJsonSchema():
+                pass  # says nothing that the other entries do not
             case _ if isinstance(getattr(entry, "pattern", None), str):
                 if entry.pattern != NO_NUL:
                     limits["pattern"] = entry.pattern

@@ -53,7 +53,7 @@ def test_ids_are_texts_whatever_yaml_thinks_of_them(tmp_path: Path) -> None:
         ("communites: {}", 1, "unknown section; did you mean 'communities'? known are communities, platforms"),
         ("campaigns: {}", 1, "unknown section; known are communities, platforms"),
         ("communities:\n  a:\n    nam: x", 3, "communities.a.nam: unknown field; did you mean 'name'?"),
-        ("platforms:\n  a:\n    zone: x", 3, "platforms.a.zone: unknown field; did you mean 'timezone'? known are name"),
+        ("platforms:\n  a:\n    zone: x", 3, "a.zone: unknown field; did you mean 'timezone'? known are name"),
         ("communities:\n  a:\n    timezone: Asia/Shanghia", 3, "did you mean 'Asia/Shanghai'?"),
         ("communities:\n  a:\n    timezone: utc", 3, "did you mean 'UTC'?"),
         ("communities:\n  a:\n    name: x\n    capacity: many", 4, "capacity: expected an integer"),
