@@ -100,6 +100,7 @@ class ClickHouse:
     ) -> pa.Table:
         """Rows as an Arrow table; `binary` reads String columns as bytes (they need not be UTF-8).
 
+        ClickHouse sends DateTime as uint32 seconds (DateTime64 and Date keep their types): cast where it matters.
         `params` fill `{name:Type}` placeholders on the server, so no value is ever pasted into SQL.
         """
         with self._classified(_doing(sql)):

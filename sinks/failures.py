@@ -41,7 +41,9 @@ _STORAGE = Failure("retry", "the disk or object store does not accept writes (is
 _RESTARTING = Failure("retry", "ClickHouse is starting, stopping or swapping the table")
 
 BY_CODE: Final[dict[int, Failure]] = {
-    395: Failure("claim_lost", "another worker has claimed the partition"),  # throwIf of a conditional insert
+    395: Failure(
+        "claim_lost", "the claim on the partition is lost: another worker has it, or it was released"
+    ),  # throwIf of a conditional insert
     # who may connect and write
     192: _PASSWORD,  # UNKNOWN_USER
     193: _PASSWORD,  # WRONG_PASSWORD

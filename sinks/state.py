@@ -41,7 +41,11 @@ def insert_state(ch: ClickHouse, partition: int, rows: pa.Table, claim: Claim, t
     if rows.num_rows == 0:
         return
     rows = rows.add_column(0, "partition", pa.repeat(pa.scalar(partition, pa.uint16()), rows.num_rows))
-    settings: dict[str, Setting] = {"max_execution_time": timeout_seconds, "timeout_overflow_mode": "throw"}
+    settings: dict[str, Setting] = {
+        "max_execution_time": timeout_seconds,
+        "timeout_overflow_mode": "throw",  # never "break", which would keep the rows that came so far
+        "http_receive_timeout": max(1, int(timeout_seconds)),  # a body that stalls counts too
+    }
     ch.insert_select(STATE, rows, where=is_newest(partition, claim), settings=settings)
 
 
@@ -72,18 +76,18 @@ def delete_expired(ch: ClickHouse, partition: int, before_ms: int) -> None:
     Lightweight deletes (they mask rows and rewrite one small column) and confined to the partition, so
     restores and inserts of other partitions do not wait. Returns when both are done.
     """
-    newest_version = ch.scalar(
-        f"SELECT max(version) FROM {STATE} WHERE partition = {{partition:UInt16}}", {"partition": partition}
-    )
+    here = f"partition = {int(partition)}"
+    newest_version = int(ch.scalar(f"SELECT max(version) FROM {STATE} WHERE {here}"))
     gone = f"(deleted = 1 OR (expires_at > 0 AND expires_at < {int(before_ms)}))"
     outlived = f"""
-        NOT {gone} AND version < {int(newest_version or 0)} AND (operator, key) IN (
-            SELECT operator, key FROM {STATE} FINAL WHERE partition = {int(partition)} AND {gone}
-        )"""
-    for condition in (outlived, f"{gone} AND version <= {int(newest_version or 0)}"):
-        # a mutation rewrites something of every part even when it hits no row; look first
-        hit = ch.scalar(f"SELECT count() FROM {STATE} WHERE partition = {int(partition)} AND {condition}")
-        if hit:
+        NOT {gone} AND version < {newest_version}
+        AND (operator, key) IN (SELECT operator, key FROM {STATE} FINAL WHERE {here} AND {gone})
+    """
+    if not ch.scalar(f"SELECT count() FROM {STATE} WHERE {here} AND {gone}"):
+        return
+    for condition in (outlived, f"{gone} AND version <= {newest_version}"):
+        # a mutation goes through every part even when it hits no row; look first
+        if ch.scalar(f"SELECT count() FROM {STATE} WHERE {here} AND {condition}"):
             ch.command(f"DELETE FROM {STATE} IN PARTITION {int(partition)} WHERE {condition}", settings=_AND_WAIT)
 
 

@@ -62,7 +62,8 @@ WITH
         SELECT
             community_id, local_date + step.1 AS step_date,
             step.2 AS speak_7, step.3 AS speak_30, step.4 AS act_7, step.5 AS act_30, step.6 AS buy_7, step.7 AS buy_30,
-            if(speak_days > 0, members, 0) AS speak, if(act_days > 0, members, 0) AS act, if(buy_days > 0, members, 0) AS buy
+            if(speak_days > 0, members, 0) AS speak, if(act_days > 0, members, 0) AS act,
+            if(buy_days > 0, members, 0) AS buy
         FROM stays
         ARRAY JOIN
         [
