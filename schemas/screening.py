@@ -72,9 +72,8 @@ def _many_brackets(records: Sequence[bytes], joined: bytes) -> list[int]:
     if np.count_nonzero(opened) - len(records) < MAX_NESTING:
         return []
     lengths = np.fromiter(map(len, records), np.int64, len(records))
-    ends = np.cumsum(lengths + 1) - 1
-    counted = np.concatenate(([0], np.cumsum(opened, dtype=np.int32)))
-    in_record = counted[ends] - counted[ends - lengths]
+    ends = np.cumsum(lengths + 1)  # with the line break behind each record
+    in_record = np.diff(np.searchsorted(np.flatnonzero(opened), ends), prepend=0)
     many: list[int] = np.flatnonzero(in_record > MAX_NESTING).tolist()
     return many
 
