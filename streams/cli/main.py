@@ -61,7 +61,8 @@ app.command("version", rich_help_panel=SET_UP)(version.version)
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence on stderr, a bug in a traceback."""
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its warnings are restated in our own sentences
+    for restated in ("kafka", "clickhouse_connect"):  # their warnings reach the user in our own sentences
+        logging.getLogger(restated).setLevel(logging.CRITICAL)
     try:
         app()
     except QunpulseError as error:

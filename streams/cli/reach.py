@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from streams.errors import EmbeddedError
+from streams.errors import EmbeddedError, RetryableSinkError
 
 if TYPE_CHECKING:
     from infra.embedded.stack import EmbeddedStack, RunningStack
@@ -20,15 +20,28 @@ if TYPE_CHECKING:
 
 
 def connect(settings: Settings) -> ClickHouse:
-    """The ClickHouse that the settings name."""
+    """The ClickHouse that the settings name. Raises SinkError."""
     from sinks.clickhouse import ClickHouse
 
-    return ClickHouse.connect(
-        settings.clickhouse_host,
-        settings.clickhouse_port,
-        settings.clickhouse_user,
-        settings.clickhouse_password.get_secret_value(),
-        settings.clickhouse_secure,
+    try:
+        return ClickHouse.connect(
+            settings.clickhouse_host,
+            settings.clickhouse_port,
+            settings.clickhouse_user,
+            settings.clickhouse_password.get_secret_value(),
+            settings.clickhouse_secure,
+        )
+    except RetryableSinkError as error:
+        if error.code is None:
+            raise unreachable(settings) from None
+        raise
+
+
+def unreachable(settings: Settings) -> RetryableSinkError:
+    """One sentence for a ClickHouse that does not answer, without the network library's own."""
+    return RetryableSinkError(
+        f"no ClickHouse answers at {settings.clickhouse_host}:{settings.clickhouse_port}; start one with `qunpulse demo` "
+        "or `qunpulse up`, or set clickhouse_host and clickhouse_port to yours"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.options import ConfigFile, DataDir, load_settings
-from streams.errors import InputError
+from streams.errors import FatalSinkError, InputError
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -62,9 +62,9 @@ def with_format(query: str, output_format: str) -> str:
 
 def _print_answer(settings: Settings, query: str) -> None:
     import clickhouse_connect
-    from clickhouse_connect.driver.exceptions import ClickHouseError
+    from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
-    from streams.errors import RetryableSinkError
+    from streams.cli.reach import unreachable
 
     try:
         client = clickhouse_connect.get_client(
@@ -77,9 +77,9 @@ def _print_answer(settings: Settings, query: str) -> None:
             query_retries=0,
         )
     except ClickHouseError as error:
-        raise RetryableSinkError(
-            f"ClickHouse at {settings.clickhouse_host}:{settings.clickhouse_port} does not answer: {_said(error)}"
-        ) from None
+        if error.code is None:
+            raise unreachable(settings) from None
+        raise FatalSinkError(f"ClickHouse refused the connection: {_said(error)}", error.code) from None
     try:
         with client.raw_stream(query) as answer:
             while chunk := answer.read(1 << 20):
