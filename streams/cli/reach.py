@@ -40,8 +40,8 @@ def connect(settings: Settings) -> ClickHouse:
 def unreachable(settings: Settings) -> RetryableSinkError:
     """One sentence for a ClickHouse that does not answer, without the network library's own."""
     return RetryableSinkError(
-        f"no ClickHouse answers at {settings.clickhouse_host}:{settings.clickhouse_port}; start one with `qunpulse demo` "
-        "or `qunpulse up`, or set clickhouse_host and clickhouse_port to yours"
+        f"no ClickHouse answers at {settings.clickhouse_host}:{settings.clickhouse_port}; start one with "
+        "`qunpulse demo` or `qunpulse up`, or set clickhouse_host and clickhouse_port to yours"
     )
 
 
