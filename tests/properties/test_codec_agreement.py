@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -12,6 +12,8 @@ from schemas.codec import Decoder
 from schemas.events import MODELS, Event
 from schemas.vocabulary import EVENT_TYPES, KINDS, VIA_WORDS, EventType
 from tests.broken_payloads import as_bytes, valid_event
+
+UNHURRIED = settings(deadline=None)  # a busy machine is no fault of the code
 
 DECODER = Decoder(262_144)
 
@@ -127,6 +129,7 @@ def assert_agree(event_type: EventType, raw: bytes) -> None:
     }
 
 
+@UNHURRIED
 @given(mutated())
 @example(("message", b'{"value":5,' + as_bytes(valid_event("message"))[1:]))
 @example(("message", b'{"char_count":"x",' + as_bytes(valid_event("message"))[1:]))
@@ -140,6 +143,7 @@ def test_both_ways_agree_on_full_events() -> None:
         assert_agree(event_type, as_bytes(valid_event(event_type) | _FULL[event_type]))
 
 
+@UNHURRIED
 @given(st.lists(mutated(), max_size=40))
 def test_a_chunk_decodes_like_its_records_one_by_one(cases: list[tuple[EventType, bytes]]) -> None:
     raws = [raw for event_type, raw in cases if event_type == "join"]
@@ -156,6 +160,7 @@ def test_a_chunk_decodes_like_its_records_one_by_one(cases: list[tuple[EventType
     assert chunk.occurred_at_ms.tolist() == (np.concatenate(times).tolist() if times else [])
 
 
+@UNHURRIED
 @given(st.sampled_from(EVENT_TYPES), st.binary(max_size=300))
 def test_no_bytes_raise(event_type: EventType, raw: bytes) -> None:
     chunk = DECODER.decode(event_type, [raw], None)

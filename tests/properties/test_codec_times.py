@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.times import NOT_A_TIME, parse_time, parse_times
+
+UNHURRIED = settings(deadline=None)  # a busy machine is no fault of the code
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,11 +48,13 @@ def by_datetime(text: str) -> int:
     return since // timedelta(milliseconds=1)
 
 
+@UNHURRIED
 @given(rfc3339())
 def test_scalar_parser_equals_datetime(text: str) -> None:
     assert parse_time(text) == by_datetime(text)
 
 
+@UNHURRIED
 @given(st.lists(rfc3339() | almost_rfc3339() | st.text(max_size=40), max_size=30))
 @example(["2024-05-01T09:30:00Z", "2024-05-01T09:30:00\n", "2024-05-01T09:30:0\nZZ"])
 @example(["2024-05-01T09:30:00Z"] * 3)
@@ -59,11 +63,13 @@ def test_columns_equal_the_scalar_parser(texts: list[str]) -> None:
     assert parse_times(texts).tolist() == [scalar(text) for text in texts]
 
 
+@UNHURRIED
 @given(st.lists(almost_rfc3339(), min_size=1, max_size=30).map(lambda texts: [t.ljust(24, "0")[:24] for t in texts]))
 def test_columns_of_one_length_equal_the_scalar_parser(texts: list[str]) -> None:
     assert parse_times(texts).tolist() == [scalar(text) for text in texts]
 
 
+@UNHURRIED
 @given(almost_rfc3339())
 def test_what_is_accepted_equals_datetime(text: str) -> None:
     parsed = scalar(text)

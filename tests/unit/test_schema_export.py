@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from ruamel.yaml import YAML
 
@@ -21,6 +21,8 @@ from schemas.refusals import CODES
 from schemas.topics import DEADLETTERS, EVENT_TOPICS
 from schemas.vocabulary import EVENT_TYPES, EventType
 from tests.properties.test_codec_agreement import by_pydantic, mutated
+
+UNHURRIED = settings(deadline=None)  # a busy machine is no fault of the code
 
 VALIDATORS = {event_type: Draft202012Validator(json_schema(event_type)) for event_type in EVENT_TYPES}
 
@@ -67,6 +69,7 @@ def test_every_field_is_described(event_type: EventType) -> None:
         assert field["description"].endswith("."), field
 
 
+@UNHURRIED
 @given(mutated())
 def test_what_the_model_accepts_the_schema_accepts(case: tuple[EventType, bytes]) -> None:
     event_type, raw = case

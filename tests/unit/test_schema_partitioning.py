@@ -1,13 +1,16 @@
 """A community's partition is the one every Kafka client with the default partitioner sends it to."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2 as kafka_murmur2
 
 from schemas.partitioning import murmur2, partition_for
 
+UNHURRIED = settings(deadline=None)  # a busy machine is no fault of the code
 
+
+@UNHURRIED
 @given(st.binary(max_size=200))
 def test_hash_equals_the_one_of_the_kafka_client(key: bytes) -> None:
     assert murmur2(key) == kafka_murmur2(key) & 0xFFFFFFFF
@@ -29,6 +32,7 @@ def test_hash_equals_the_vectors_of_kafka_itself(key: bytes, expected: int) -> N
     assert murmur2(key) == expected & 0xFFFFFFFF
 
 
+@UNHURRIED
 @given(st.binary(max_size=70), st.integers(1, 64))
 def test_partition_is_in_range(key: bytes, partitions: int) -> None:
     assert 0 <= partition_for(key, partitions) < partitions
