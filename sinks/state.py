@@ -74,7 +74,8 @@ def delete_expired(ch: ClickHouse, partition: int, before_ms: int) -> None:
     must not be ahead of the checkpointed event clocks.
 
     Lightweight deletes (they mask rows and rewrite one small column) and confined to the partition, so
-    restores and inserts of other partitions do not wait. Returns when both are done.
+    restores and inserts of other partitions do not wait. Returns when both are done, which takes seconds:
+    ClickHouse does them in the background. Not for the flush's own thread.
     """
     here = f"partition = {int(partition)}"
     newest_version = int(ch.scalar(f"SELECT max(version) FROM {STATE} WHERE {here}"))

@@ -14,7 +14,7 @@ import pytest
 from infra.embedded.clickhouse import ClickHouseServer
 from sinks.clickhouse import ClickHouse, IpcCompression
 from sinks.migrate import migrate
-from sinks.schema import ACTIVITY_1D, ACTIVITY_1H, DEAD_LETTERS, EVENTS, FIGURES
+from sinks.schema import ACTIVITY_1D, ACTIVITY_1H, COMMUNITIES, COMMUNITY_RULES, DEAD_LETTERS, EVENTS, FIGURES
 from streams.errors import FatalSinkError, RetryableSinkError
 
 MILLIS = pa.timestamp("ms", "UTC")
@@ -174,6 +174,43 @@ def test_a_condition_that_holds_inserts_and_one_that_throws_inserts_nothing(stor
 def test_parameters_are_values_and_never_sql(store: ClickHouse) -> None:
     evil = "x' OR 1 = 1 --{community:String}"
     assert store.scalar("SELECT {text:String}", {"text": evil}) == evil
+
+
+def test_communities_are_what_the_rules_say_and_what_the_worker_knows(store: ClickHouse) -> None:
+    versions = pa.array([1, 1], pa.uint64())
+    store.insert_arrow(
+        COMMUNITY_RULES,
+        pa.table(
+            {
+                "community_id": ["both-known", "rules-only"],
+                "name": ["茶友群", "Planned"],
+                "capacity": pa.array([200, None], pa.uint32()),
+                "timezone": ["Asia/Shanghai", "Europe/Berlin"],
+                "version": versions,
+            }
+        ),
+    )
+    store.insert_arrow(
+        COMMUNITIES,
+        pa.table(
+            {
+                "community_id": ["both-known", "worker-only"],
+                "timezone": ["UTC", "UTC"],  # fixed by the first event, before the rules said otherwise
+                "members": pa.array([12, 3], pa.uint32()),
+                "resync_needed": pa.array([1, 0], pa.uint8()),
+                "version": versions,
+            }
+        ),
+    )
+    found = store.rows(
+        "SELECT community_id, name, capacity, timezone, opened_at, members, resync_needed FROM qunpulse.communities "
+        "WHERE community_id IN ('both-known', 'rules-only', 'worker-only') ORDER BY community_id"
+    )
+    assert found == [
+        ("both-known", "茶友群", 200, "UTC", None, 12, 1),
+        ("rules-only", "Planned", None, "Europe/Berlin", None, 0, 0),
+        ("worker-only", "", None, "UTC", None, 3, 0),
+    ]
 
 
 # What a user reads. A server of its own: it has a password, and nobody has migrated it.
