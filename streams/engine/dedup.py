@@ -6,7 +6,6 @@ and a fingerprint of member and time that tells a repeated event from another on
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -31,13 +30,16 @@ UNKNOWN = np.uint64(0xFFFFFFFFFFFFFFFF)
 """What the index answers for an id it does not know: no community has that number."""
 
 _RUN_RATIO = 4
+_FEW = 65_536
 
 
 def hashes(topic_number: int, communities: list[str], event_ids: list[str]) -> npt.NDArray[Any]:
     """128-bit hashes of event keys, as an array of two unsigned words each."""
     keys = map(str.encode, map("\0".join, zip(communities, event_ids, strict=True)))
-    digests = map(xxh3_128_digest, keys, repeat(topic_number))
-    return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
+    found = np.frombuffer(b"".join(map(xxh3_128_digest, keys)), "<u8").reshape(-1, 2)
+    # The topic goes into the result and not into the seed: XXH3 only adds the seed to a short input, so that
+    # ("a", "id-47") under seed 3 and ("b", "id-44") under seed 0 have the same 128 bits.
+    return found ^ np.uint64(topic_number * 0x9E3779B97F4A7C15 % (1 << 64))
 
 
 def describe(community: Ints, member: Ints, occurred_at_ms: Ints, for_ever: bool) -> Keys:
@@ -52,7 +54,8 @@ def describe(community: Ints, member: Ints, occurred_at_ms: Ints, for_ever: bool
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     fingerprint = mixed >> np.uint64(64 - _PRINT_BITS)
     minute = np.full(len(community), FOR_EVER, np.uint64) if for_ever else occurred_at_ms.astype(np.uint64) // 60_000
-    return (community.astype(np.uint64) << _COMMUNITY_SHIFT) | (minute << _MINUTE_SHIFT) | fingerprint
+    described: Keys = (community.astype(np.uint64) << _COMMUNITY_SHIFT) | (minute << _MINUTE_SHIFT) | fingerprint
+    return described
 
 
 def minute_of(what: Keys) -> Ints:
@@ -120,7 +123,7 @@ class DedupIndex:
 
     def forget(self, horizon_minute: Ints) -> None:
         """Drop ids older than the horizon (minutes) of their community, once the index has doubled."""
-        if len(self) < 2 * self._kept_last_time + 65_536:
+        if len(self) < 2 * self._kept_last_time + _FEW:
             return
         alive = [run[self._alive(run, horizon_minute)] for run in self._runs]
         self._runs = []
