@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.options import ConfigFile, DataDir, load_settings
+
+CHECK_SECONDS = 0.5
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +57,21 @@ def feed_with_progress(
     ledger: Path,
     console: Console,
     text: str,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> int:
-    """Feed with a progress bar; `check` may raise to end it. Returns how many records were sent."""
-    raise NotImplementedError
+    """Feed with a progress bar; `check` is called now and then and may raise to end it. Returns records sent."""
+    from streams.cli.console import step
+    from streams.sources.feeder import feed_files
+    from streams.sources.ledger import FeedLedger
+
+    with step(console, text) as line:
+        checked_at = 0.0
+
+        def progress(sent: int, total: int) -> None:
+            nonlocal checked_at
+            line.at(sent, total)
+            if time.monotonic() - checked_at > CHECK_SECONDS:
+                checked_at = time.monotonic()
+                check()
+
+        return feed_files(files, settings, FeedLedger(ledger), progress).sent
