@@ -60,6 +60,11 @@ class KafkaCluster:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def cluster_id(self) -> str:
+        """The cluster's own id, which stays when its addresses change."""
+        with self._reached():
+            return str(self._admin.describe_cluster()["cluster_id"])
+
     def partitions(self, topics: Iterable[str]) -> dict[str, int]:
         """Partition count of each of these topics that exists."""
         wanted = set(topics)

@@ -1,0 +1,1 @@
+"""Where events come from when no connector sends them: files of history."""
