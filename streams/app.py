@@ -139,6 +139,7 @@ async def _run(settings: Settings) -> None:
             await _serve(app, worker, stopping)
         finally:
             watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             if worker.failed.done():
                 stop.set()  # nothing may hold up the way out of a failed worker
             await worker.close()

@@ -26,7 +26,7 @@ def land_rules(clickhouse: ClickHouse, rules: Rules) -> None:
         return pa.array([getattr(one, field) or "" for one in described], pa.string())
 
     def moment(field: str) -> pa.Array:
-        times = [getattr(one, field) for one in described]
+        times = [getattr(one, field)() for one in described]
         return pa.array([None if ms is None else ms // 1000 for ms in times], pa.int64()).cast(seconds)
 
     rows = pa.table(

@@ -181,7 +181,12 @@ class Pipeline:
 
     def view(self, name: str) -> pa.Table:
         """All rows of a view."""
-        return self.clickhouse.query_arrow(f"SELECT * FROM qunpulse.{name}")
+        rows = self.clickhouse.query_arrow(f"SELECT * FROM qunpulse.{name}")
+        for column in rows.column_names:
+            if column in {"window_start", "as_of", "day"}:  # ClickHouse gives DateTime as seconds in Arrow
+                times = rows[column].cast(pa.int64()).cast(pa.timestamp("s", "UTC"))
+                rows = rows.set_column(rows.column_names.index(column), column, times)
+        return rows
 
     def accounts(self) -> dict[str, dict[str, int]]:
         """Counters by topic."""

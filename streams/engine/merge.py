@@ -8,8 +8,8 @@ must not overtake each other: a topic that may still have older records is waite
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -18,6 +18,11 @@ from streams.engine.intake import Chunk
 from streams.operators.base import NEVER
 
 TOPICS = len(EVENT_TOPICS)
+
+Place = tuple[int, int]
+"""Merge key and topic number: where a record stands in the merge."""
+
+_NO_BOUND = (int(np.iinfo(np.int64).max), TOPICS)
 
 
 @dataclass(slots=True)
@@ -84,22 +89,20 @@ class Merge:
     def release(self, at_end: dict[int, int], most: int) -> list[Slice]:
         """Take out records that nothing older can precede any more, in merge order within each topic.
 
+        All topics are cut at one place of the merge: a topic that was held back itself holds back the others too.
+
         Args:
-            at_end: topics known to have been read to their end, with the number of arrivals when their end was asked for. Only
-                records that had arrived by then may go ahead of what such a topic brings later.
+            at_end: topics known to have been read to their end, with the number of arrivals when their end was asked
+                for. Only records that had arrived by then may go ahead of what such a topic brings later.
             most: records to release of one topic, about; those that share a merge key go together.
         """
-        cut = self._key_of(most)
+        cut = min(self._bounds(at_end), default=_NO_BOUND)
+        cut = min(cut, (self._key_of(most), TOPICS))
         released = []
         for topic, buffer in enumerate(self._buffers):
             while buffer:
                 chunk = buffer[0]
-                stop = int(np.searchsorted(chunk.merge_key, cut, "right"))
-                for other in range(TOPICS):
-                    if other != topic and at_end.get(other, 0) < chunk.arrival:
-                        # Records of equal key go in the order of their topics.
-                        side: Literal["left", "right"] = "right" if topic < other else "left"
-                        stop = min(stop, int(np.searchsorted(chunk.merge_key, self._latest_ms[other], side)))
+                stop = _first_at_or_after(chunk, cut)
                 if stop <= chunk.released:
                     break
                 released.append(Slice(chunk, chunk.released, stop))
@@ -110,9 +113,26 @@ class Merge:
                 buffer.popleft()
         return released
 
+    def _bounds(self, at_end: dict[int, int]) -> Iterator[Place]:
+        """Places of the merge that each topic's unread records hold the release below."""
+        for topic in range(TOPICS):
+            # What a topic may still bring comes behind its latest key; records of equal key go in the order of topics.
+            frontier = (self._latest_ms[topic], topic + 1)
+            if topic not in at_end:
+                yield frontier
+                continue
+            for other, buffer in enumerate(self._buffers):
+                for chunk in buffer:
+                    if other == topic or chunk.arrival <= at_end[topic]:
+                        continue
+                    first = max(_first_at_or_after(chunk, frontier), chunk.released)
+                    if first < len(chunk):
+                        yield int(chunk.merge_key[first]), other
+                        break
+
     def _key_of(self, most: int) -> int:
         """The smallest merge key at which a topic has ``most`` records waiting; no bound when none has."""
-        smallest = int(np.iinfo(np.int64).max)
+        smallest = _NO_BOUND[0]
         for buffer in self._buffers:
             seen = 0
             for chunk in buffer:
@@ -122,3 +142,9 @@ class Merge:
                     break
                 seen += left
         return smallest
+
+
+def _first_at_or_after(chunk: Chunk, place: Place) -> int:
+    """Position of the chunk's first record that does not come before a place of the merge."""
+    key, topic = place
+    return int(np.searchsorted(chunk.merge_key, key, "right" if chunk.topic_number < topic else "left"))

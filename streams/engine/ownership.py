@@ -54,8 +54,9 @@ class Ownership:
             ClaimLost: another worker claimed at the same time and won.
             FatalSinkError: a person must act.
         """
-        before = retry_call(lambda: claims.newest(self._clickhouse, partition), stop=self._stop)
         claim = retry_call(lambda: claims.register(self._clickhouse, partition, self._worker_id), stop=self._stop)
+        # Asked after ours stands: whoever claimed just before us is among the earlier ones and is waited out too.
+        before = retry_call(lambda: claims.newest(self._clickhouse, partition, before=claim), stop=self._stop)
         if before is not None and not before.released and before.claim != released:
             wait_seconds = self._insert_timeout_seconds + _MARGIN_SECONDS
             log.info(
