@@ -87,12 +87,8 @@ def _table(*titles: str) -> Table:
     """A plain table; ids to the left may be cut short, numbers never are."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title in titles:
-        is_text = title in {"community", "member", "status"}
-        table.add_column(
-            title,
-            justify="left" if is_text else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=8 if is_text else None,
-        )
+        if title in {"community", "member"}:
+            table.add_column(title, no_wrap=True, overflow="ellipsis", max_width=30)
+        else:
+            table.add_column(title, no_wrap=True, justify="left" if title == "status" else "right")
     return table
