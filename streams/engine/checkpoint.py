@@ -22,8 +22,8 @@ REDO = "redo"
 class Checkpoint(msgspec.Struct, frozen=True):
     """The checkpoint row: where to go on from, and the cumulative accounts.
 
-    ``accounts`` has the numbers of each topic's account; ``merged_ms`` the merge key reached by topic; ``reference_ms`` the largest
-    event time applied on the partition.
+    ``accounts`` has the numbers of each topic's account; ``merged_ms`` the merge key reached by topic;
+    ``reference_ms`` the largest event time applied on the partition.
     """
 
     number: int
@@ -36,8 +36,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 class FlushPlan:
     """Everything one flush of a partition writes, taken at one instant.
 
-    ``state`` has the columns of ``sinks.state.STATE_SCHEMA`` and goes in as one block; ``derived`` are absolute rows by base
-    table, version included; ``offsets`` is what this checkpoint makes committable, by topic.
+    ``state`` has the columns of ``sinks.state.STATE_SCHEMA`` and goes in as one block; ``derived`` are absolute rows by
+    base table, version included; ``offsets`` is what this checkpoint makes committable, by topic.
     """
 
     partition: int

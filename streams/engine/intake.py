@@ -48,8 +48,8 @@ class RefusedRecord:
 class Chunk:
     """Decoded records of one topic-partition, in offset order. A part of it may have been released already.
 
-    ``offsets`` and ``merge_key`` have one entry a record; ``position`` tells, for each event, which record it is. Refused and
-    misrouted records have no event; ``refused`` and ``misrouted`` name them by record position.
+    ``offsets`` and ``merge_key`` have one entry a record; ``position`` tells, for each event, which record it is.
+    Refused and misrouted records have no event; ``refused`` and ``misrouted`` name them by record position.
     """
 
     topic: str

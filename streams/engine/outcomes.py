@@ -1,4 +1,4 @@
-"""What becomes of each event of a merged stretch: duplicate, conflicting, late or applied, as if looked at one by one."""
+"""What becomes of each event of a merged stretch (duplicate, in conflict, late, applied), as if taken one by one."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ class Stretch:
 def decide(stretch: Stretch, index: DedupIndex, clocks: EventClocks, lateness_ms: int, communities: int) -> Ints:
     """Outcome of each event; remembers applied ids and moves the clocks.
 
-    The rule, one event after the other: an id applied before, whose minute has not fallen behind its community's clock by more than the
-    lateness, is a duplicate, or in conflict when member or time differ; an older event is late (one that is remembered for ever never is);
-    all others are applied and move the clock. The arrays below give the same answer; a property test holds them to it.
+    The rule, one event after the other: an id applied before, whose minute has not fallen behind its community's clock
+    by more than the lateness, is a duplicate, or in conflict when member or time differ; an older event is late (one
+    that is remembered for ever never is); all others are applied and move the clock. The arrays below give the same
+    answer; a property test holds them to it.
     """
     clock_ms = clocks.ms(communities)
     known = index.find(stretch.hashed)

@@ -98,7 +98,7 @@ class Partition:
     # -- take ---------------------------------------------------------------------------------------------------------
 
     def take(self, topic: str, records: Sequence[Record]) -> int:
-        """Decode and buffer fetched records; those below the next offset are skipped. Returns how many were dead letters."""
+        """Decode and buffer fetched records, but those below the next offset; returns how many were dead letters."""
         first_new = self.next_offset[topic]
         if records and records[0].offset < first_new:
             records = [record for record in records if record.offset >= first_new]
@@ -137,7 +137,7 @@ class Partition:
     # -- apply --------------------------------------------------------------------------------------------------------
 
     def apply(self, at_end: Mapping[str, int], ingested_at_ms: int) -> int:
-        """Merge and apply what nothing older can precede any more; returns the number of records that found their outcome.
+        """Merge and apply what nothing older can precede any more; returns how many records found their outcome.
 
         Args:
             at_end: topics known to have been read to their end, and :attr:`arrivals` when their end was asked for.

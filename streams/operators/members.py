@@ -116,7 +116,7 @@ class Members:
         community = self._directory.community_of[touched]
         self.sizes(len(self._directory.community_names))
         np.add.at(self._size, community, change)
-        changed = np.unique(community[change != 0]).tolist()
+        changed: list[int] = np.unique(community[change != 0]).tolist()
         joins = batch.get("join")
         completed = self._roster.apply(joins) if joins is not None else []
         if completed:
@@ -183,7 +183,8 @@ class Members:
         rows = self._rows[members]
         snapshot_ms = self._roster.snapshot_ms(len(self._directory.community_names))
         status, _ = status_of(rows, snapshot_ms[self._directory.community_of[members]])
-        return (status != LEFT) & (rows["first_seen_ms"] != -NEVER)
+        inside: Mask = (status != LEFT) & (rows["first_seen_ms"] != -NEVER)
+        return inside
 
     def _recount(self, communities: list[int]) -> None:
         members = np.flatnonzero(np.isin(self._directory.community_of, communities))

@@ -98,8 +98,9 @@ class Revenue:
         """Take rows back."""
         for key, payload in zip(keys.to_pylist(), payloads.to_pylist(), strict=True):
             community, day, currency = msgspec.msgpack.decode(key)
-            *figures, buyers = msgspec.msgpack.decode(payload)
-            self._days[(community, day, currency)] = _Day(*figures, buyers=set(buyers))
+            orders, refunds, gmv_minor, refunded_minor, buyers = msgspec.msgpack.decode(payload)
+            place = (community, day, currency)
+            self._days[place] = _Day(orders, refunds, gmv_minor, refunded_minor, set(buyers))
 
     @staticmethod
     def days(changed: list[Place]) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.operators.activity import HOUR_MS, MINUTE_MS, Activity
-from streams.operators.base import Ints, Keys, grown
+from streams.operators.base import Ints, Keys, Mask, grown
 from streams.operators.panes import DISTINCT, FIGURES, PaneTable, pane_keys
 from streams.operators.presence import FLAGS, pane_and_member
 
@@ -28,8 +28,8 @@ _NONE = -1
 class Rolling:
     """Window sums from panes; distinct members from the last-seen histogram.
 
-    ``last_minute`` has, for each member and flag, the minute of the latest presence (−1: none). A member stands in the pane of
-    that minute; an event moves it, so distinct(W) is the sum of the histogram over the panes inside W.
+    ``last_minute`` has, for each member and flag, the minute of the latest presence (−1: none). A member stands in the
+    pane of that minute; an event moves it, so distinct(W) is the sum of the histogram over the panes inside W.
     """
 
     def __init__(self, activity: Activity) -> None:
@@ -53,10 +53,10 @@ class Rolling:
             who, latest = who[later], latest[later]
             distinct, first_from_end = np.unique(who[::-1], return_index=True)
             latest = latest[::-1][first_from_end]
-            before = last_minute[distinct, column].astype(np.int64)
+            before: Ints = last_minute[distinct, column].astype(np.int64)
             last_minute[distinct, column] = latest
             community = community_of[distinct]
-            had = before != _NONE
+            had: Mask = before > _NONE
             for table, per_pane in ((self._activity.minutes, 1), (self._activity.hours, 60)):
                 _shift(table, community, latest // per_pane, column, 1)
                 _shift(table, community[had], before[had] // per_pane, column, -1)
@@ -97,7 +97,7 @@ class Rolling:
             now[:, position, -1] = members
         changed = (now != self._landed[:count]).any(axis=2)
         # A community without a figure in any window and without members has nothing to say yet.
-        changed &= now.any(axis=(1, 2))[:, None] | (self._landed[:count] > 0).any(axis=(1, 2))[:, None]
+        changed &= np.any((now > 0) | (self._landed[:count] > 0), axis=(1, 2), keepdims=True)[:, :, 0]
         self._landed[:count][changed] = now[changed]
         community, window = np.nonzero(changed)
         if len(community) == 0:

@@ -1,7 +1,7 @@
 """State that grows by small entries, kept as numbered segments instead of a row an entry.
 
-A row of ``state`` an event would cost more than all other work together. Entries of one flush become one segment (one row); when
-the segments hold more than twice what is still alive, what is alive is written anew and the old ones leave.
+A row of ``state`` an event would cost more than all other work together. Entries of one flush become one segment (one
+row); when the segments hold more than twice what is still alive, what is alive is written anew and the old ones leave.
 """
 
 from __future__ import annotations

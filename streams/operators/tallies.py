@@ -19,10 +19,9 @@ STAFF_ROLES = ("staff", "bot")
 class Tallies:
     """What a batch adds to the figures.
 
-    ``occurred_at_ms``, ``community``, ``member``: one entry an event of a counting type (messages, joins, orders one after
-    the other). ``figures``: per summed figure the positions of the events that count in it. ``present``: positions of the
-    events that make their member present, with the flags in ``presence``. ``messages``, ``interactions``, ``orders``, ``refunds``
-    are the positions of the events that stand in a member's day.
+    ``occurred_at_ms``, ``community``, ``member``: one entry an event of a counting type (messages, joins, orders one
+    after the other). ``figures``: per summed figure the positions of the events that count in it.
+    ``present``: positions of the events that make their member present, with the flags in ``presence``.
     """
 
     occurred_at_ms: Ints
