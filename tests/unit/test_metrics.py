@@ -75,9 +75,7 @@ def _get(port: int, path: str) -> tuple[int, str]:
 
 def test_the_http_face_says_what_is_missing_and_that_the_loop_hangs() -> None:
     age, missing = [0.5], ["ClickHouse does not answer"]
-    server = ObservabilityServer(
-        _filled().registry, heartbeat_age=lambda: age[0], missing=lambda: missing, port=0
-    )
+    server = ObservabilityServer(_filled().registry, heartbeat_age=lambda: age[0], missing=lambda: missing, port=0)
     with server:
         assert _get(server.port, "/healthz")[0] == 200
         status, body = _get(server.port, "/readyz")

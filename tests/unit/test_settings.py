@@ -53,9 +53,7 @@ def test_secrets_are_masked_everywhere_a_user_looks(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_child_with_our_environment_has_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = Settings.load(
-        {"partitions": 7, "pseudonymise": True, "pseudonym_key": "k", "data_dir": "x"}
-    ).settings
+    ours = Settings.load({"partitions": 7, "pseudonymise": True, "pseudonym_key": "k", "data_dir": "x"}).settings
     for name, value in ours.environment().items():
         monkeypatch.setenv(name, value)
     theirs = Settings.load().settings
