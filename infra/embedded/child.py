@@ -34,6 +34,7 @@ class ChildProcess:
         log: Path,
         environment: Mapping[str, str] | None = None,
         keeps_open: Sequence[int] = (),
+        folder: Path | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -47,6 +48,7 @@ class ChildProcess:
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **(environment or {})},
                     pass_fds=keeps_open,
+                    cwd=folder,
                     start_new_session=True,
                 )
         except OSError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hmac
 import json
 import logging
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -105,17 +106,11 @@ class EmbeddedClickHouse(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "localhost", self.server_address[1]
 
-    @contextmanager
-    def statement(self) -> Iterator[None]:
-        """Count a statement as running, for `wait_idle`."""
+    def count_statement(self, change: int) -> None:
+        """Count a statement in or, when its answer has been sent, out again; for `wait_idle`."""
         with self._change:
-            self._running += 1
-        try:
-            yield
-        finally:
-            with self._change:
-                self._running -= 1
-                self._change.notify_all()
+            self._running += change
+            self._change.notify_all()
 
     def wait_idle(self, timeout_seconds: float) -> bool:
         """Wait until no statement runs; False when some still do after the time."""
@@ -133,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     rbufsize = 1 << 20
     server: EmbeddedClickHouse
+    _counted = False  # a statement of this request runs or its answer is on its way
 
     def do_GET(self) -> None:
         self._answer()
@@ -159,6 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
             if url.path not in {"", "/"}:
                 self._send(404, f"There is no handle {url.path}\n".encode(), {})
                 return
+            self._refuse_other_sites()
             asked = dict(parse_qsl(url.query, keep_blank_values=True))
             query_id = asked.get("query_id") or query_id
             self._authenticate(asked)
@@ -168,14 +165,27 @@ class _Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError, ClientGone):
             self.close_connection = True
         except OSError as error:
-            text = f"{error.strerror}: '{error.filename or self.server.spool}'"
-            self._send_error(Refusal(76 if error.errno != 28 else 243, "CANNOT_WRITE", text), query_id)
+            full = error.errno == errno.ENOSPC
+            code, name = (243, "NOT_ENOUGH_SPACE") if full else (75, "CANNOT_WRITE_TO_FILE_DESCRIPTOR")
+            self._send_error(Refusal(code, name, f"the rows could not be kept: {error.strerror}"), query_id)
         else:
             self._send_outcome(outcome, output_format, query_id, asked)
         finally:
             # Rows that nobody read would be taken for the next request on this connection.
-            with suppress(OSError, ClientGone):
+            try:
                 body.drain()
+            except (OSError, ClientGone, ValueError):
+                self.close_connection = True
+            if self._counted:
+                self._counted = False
+                self.server.count_statement(-1)
+
+    def _refuse_other_sites(self) -> None:
+        """Refuse what a page of some web site sends through the browser of a person on this machine."""
+        host = urlsplit("//" + self.headers.get("Host", "localhost")).hostname
+        foreign = self.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
+        if foreign or host not in {"127.0.0.1", "localhost", "::1"}:
+            raise Refusal(497, "ACCESS_DENIED", "the embedded ClickHouse answers programs on this machine only")
 
     def _authenticate(self, asked: dict[str, str]) -> None:
         user = asked.get("user") or self.headers.get("X-ClickHouse-User")
@@ -249,15 +259,16 @@ class _Handler(BaseHTTPRequestHandler):
         return outcome
 
     def _engine_run(self, sql: str, request: Request) -> Outcome:
-        with self.server.statement():
-            return self.server.engine.run(
-                sql,
-                output_format=request.default_format,
-                database=request.database,
-                parameters=request.parameters,
-                settings=request.settings,
-                read_only=request.read_only,
-            )
+        self.server.count_statement(1)
+        self._counted = True
+        return self.server.engine.run(
+            sql,
+            output_format=request.default_format,
+            database=request.database,
+            parameters=request.parameters,
+            settings=request.settings,
+            read_only=request.read_only,
+        )
 
     # -- answers --------------------------------------------------------------------------------------------
 

@@ -46,16 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
     # Times without a zone are UTC, as in ClickHouse's own container image, wherever this machine stands.
     os.environ["TZ"] = "UTC"
     time.tzset()
-    data: Path = options.data.resolve()
-    free_spool(data / "spool")
-    engine = Engine(data / "engine")
+    options.data.mkdir(parents=True, exist_ok=True)
+    # Everything is named relative to the folder: the engine's address would end at a `?` or `%` in its name.
+    os.chdir(options.data)
+    spool = Path("spool")
+    free_spool(spool)
+    engine = Engine(Path("engine"))
     password = os.environ.get("CLICKHOUSE_PASSWORD", "")
     try:
-        server = EmbeddedClickHouse(options.port, engine, data / "spool", options.user, password)
+        server = EmbeddedClickHouse(options.port, engine, spool, options.user, password)
     except OSError as error:
         if error.errno != errno.EADDRINUSE or not options.or_free_port:
             raise
-        server = EmbeddedClickHouse(0, engine, data / "spool", options.user, password)
+        server = EmbeddedClickHouse(0, engine, spool, options.user, password)
     threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
     sys.stdout.write(f"listening on 127.0.0.1:{server.server_port}\n")
     sys.stdout.flush()

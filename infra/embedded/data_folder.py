@@ -17,6 +17,8 @@ from streams.errors import EmbeddedError
 
 # Broker and engine stop in the middle of a write when the disk is full; better not to start then.
 MINIMUM_FREE_BYTES = 256 << 20
+# The engine makes no tables below a folder with a comma, and reads the others as patterns of file names.
+_REFUSED_BY_ENGINE = frozenset(",*?{}")
 _LOCK_NAME = "lock"
 _STACK_NAME = "stack.json"
 _POLL_SECONDS = 0.05
@@ -83,6 +85,11 @@ class FolderLock:
         cannot be written, or its disk is full.
         """
         self.data_dir = data_dir
+        if set(str(data_dir.resolve())) & _REFUSED_BY_ENGINE:
+            raise EmbeddedError(
+                f"the path of the data folder {data_dir} has one of the characters , * ? {{ }} in it; "
+                "choose another with --data"
+            )
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
             self._file = (data_dir / _LOCK_NAME).open("a+", encoding="utf-8")

@@ -37,7 +37,8 @@ listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
-log.dirs={logs}
+# Relative to the folder it runs in, whose own name may hold any character.
+log.dirs=log
 # A mistyped topic name is an error, not a new topic with one partition.
 auto.create.topics.enable=false
 # There is one node: internal topics cannot have more copies.
@@ -92,11 +93,15 @@ class KafkaBroker:
         report: Callable[[str], None] = lambda _: None,
         cancelled: threading.Event | None = None,
         java: Java | None = None,
+        jars: Sequence[Path] = (),
         keeps_open: Sequence[int] = (),
     ) -> None:
-        """Start and wait until it answers. Raises EmbeddedError with the cause when it does not."""
+        """Start and wait until it answers; `java` and `jars` are looked for when not given.
+
+        Raises EmbeddedError with the cause when it does not start.
+        """
         java = java or find_java()
-        jars = kafka_jars(report=report)
+        jars = jars or kafka_jars(report=report)
         wanted = self.port
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             self.port = wanted if is_free(wanted) else free_port()
@@ -105,12 +110,13 @@ class KafkaBroker:
             command = self._java_command(java, jars)
             if not (self._log_folder / "meta.properties").exists():
                 report("preparing the broker's folder")
-                self._format(command, properties)
+                self._format(command, properties, cancelled)
             self._process = ChildProcess(
                 "the Kafka broker",
                 [sys.executable, "-I", "-S", _GUARD, *command, "kafka.Kafka", properties],
                 self.data_dir / "logs" / "kafka-process.log",
                 keeps_open=keeps_open,
+                folder=self._folder,
             )
             try:
                 self._process.wait_until(lambda: answers(HOST, self.port), _START_SECONDS, cancelled)
@@ -132,21 +138,25 @@ class KafkaBroker:
             self._process.stop()
 
     @property
+    def _folder(self) -> Path:
+        return self.data_dir / "kafka"
+
+    @property
     def _log_folder(self) -> Path:
-        return self.data_dir / "kafka" / "log"
+        return self._folder / "log"
 
     def _write_properties(self, controller_port: int) -> Path:
-        text = _PROPERTIES.format(host=HOST, port=self.port, controller_port=controller_port, logs=self._log_folder)
-        path = self.data_dir / "kafka" / "server.properties"
+        text = _PROPERTIES.format(host=HOST, port=self.port, controller_port=controller_port)
+        path = self._folder / "server.properties"
         try:
             self._log_folder.mkdir(parents=True, exist_ok=True)
             (self.data_dir / "logs").mkdir(parents=True, exist_ok=True)
-            path.write_text(text.replace("\\", "\\\\"), encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise EmbeddedError(f"cannot write to the data folder: {error.strerror}: {error.filename}") from error
         return path
 
-    def _java_command(self, java: Java, jars: list[Path]) -> list[str | Path]:
+    def _java_command(self, java: Java, jars: Sequence[Path]) -> list[str | Path]:
         # Newer Javas complain on every start about native libraries and memory access that Kafka's own jars use.
         newer = ["--enable-native-access=ALL-UNNAMED"] if java.version >= 22 else []
         newer += ["--sun-misc-unsafe-memory-access=allow"] if java.version >= 23 else []
@@ -156,20 +166,21 @@ class KafkaBroker:
             *_JVM,
             *newer,
             f"-Dlog4j2.configurationFile={_LOG4J}",
-            f"-Dqunpulse.kafka.log={self.data_dir / 'logs' / 'kafka.log'}",
+            "-Dqunpulse.kafka.log=../logs/kafka.log",
             "-cp",
             ":".join(map(str, jars)),
         ]
 
-    def _format(self, command: list[str | Path], properties: Path) -> None:
+    def _format(self, command: list[str | Path], properties: Path, cancelled: threading.Event | None) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         formatting = ChildProcess(
             "preparing the broker's folder",
             [*command, "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", properties],
             self.data_dir / "logs" / "kafka-format.log",
+            folder=self._folder,
         )
         try:
-            formatting.wait_until(lambda: formatting.exit_code is not None, _START_SECONDS)
+            formatting.wait_until(lambda: formatting.exit_code is not None, _START_SECONDS, cancelled)
         finally:
             formatting.stop()
         if formatting.exit_code:

@@ -215,10 +215,11 @@ def _fetch_with_jgo(jars: Sequence[Jar], staging: Path) -> None:
 
     proxies = {name: value for name, value in settings.proxies.items() if name not in os.environ}
     os.environ.update(proxies)  # the HTTP client under jgo reads them nowhere else
+    pool = ThreadPoolExecutor(4)
     try:
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(fetch, jars))
+        list(pool.map(fetch, jars))
     finally:
+        pool.shutdown(cancel_futures=True)
         for name in proxies:
             os.environ.pop(name, None)
 

@@ -23,6 +23,7 @@ from infra.embedded.clickhouse import ClickHouseServer
 from infra.embedded.data_folder import FolderLock, RunningStack, find_running
 from infra.embedded.java import find_java
 from infra.embedded.kafka import KafkaBroker
+from infra.embedded.maven import kafka_jars
 from streams.errors import EmbeddedError
 
 __all__ = ["EmbeddedStack", "RunningStack", "find_running", "open_clickhouse"]
@@ -89,10 +90,11 @@ class EmbeddedStack:
         """Start both, side by side, and wait until they answer."""
         self._lock = FolderLock(self.data_dir, "stack")
         try:
-            java = find_java()
+            # Here and not beside the other start: Ctrl-C in a long download reaches the main thread only.
+            java, jars = find_java(), kafka_jars(report=self._report)
             held = (self._lock.descriptor,)
             self._start_both(
-                lambda cancelled: self._broker.start(self._report, cancelled, java, held),
+                lambda cancelled: self._broker.start(self._report, cancelled, java, jars, held),
                 lambda cancelled: self._server.start(cancelled, held),
             )
             self._lock.announce(self.running)

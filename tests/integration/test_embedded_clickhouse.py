@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServe
     running.start()
     yield running
     running.stop()
+
+
+@contextmanager
+def running(folder: Path, **options: Any) -> Iterator[ClickHouseServer]:
+    server = ClickHouseServer(folder, **{"port": 0, **options})
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def connect(server: ClickHouseServer, **options: Any) -> Any:
@@ -352,9 +363,7 @@ def test_a_connection_goes_on_after_an_error(server: ClickHouseServer) -> None:
 
 
 def test_users_and_passwords(tmp_path: Path) -> None:
-    server = ClickHouseServer(tmp_path, port=0, password="s3cret: x")
-    server.start()
-    try:
+    with running(tmp_path, password="s3cret: x") as server:
         assert connect(server, password="s3cret: x").command("SELECT 1") == 1
         assert request(server, "GET", "/ping")[0] == 200
         basic = "Basic " + base64.b64encode(b"default:nope").decode()
@@ -372,8 +381,6 @@ def test_users_and_passwords(tmp_path: Path) -> None:
         assert error.value.code == 516
         keys = {"X-ClickHouse-User": "default", "X-ClickHouse-Key": "s3cret: x"}
         assert request(server, "GET", "/?query=SELECT%201", None, keys)[2] == b"1\n"
-    finally:
-        server.stop()
 
 
 # -- side by side ---------------------------------------------------------------------------------------------
@@ -412,6 +419,20 @@ def test_results_are_bounded(server: ClickHouseServer) -> None:
     assert (status, headers["X-ClickHouse-Exception-Code"]) == (400, "396")
 
 
+def test_pages_of_web_sites_are_refused(server: ClickHouseServer) -> None:
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Host": "rebound.example:8123"}):
+        status, answered, _ = request(server, "POST", "/", b"SELECT 1", headers)
+        assert (status, answered["X-ClickHouse-Exception-Code"]) == (403, "497")
+
+
+def test_a_folder_with_a_strange_name(tmp_path: Path) -> None:
+    with running(tmp_path / "群 ab=1&d [1] %20 'q'") as server, connect(server) as client:
+        client.command("CREATE TABLE kept (a UInt8) ENGINE = MergeTree ORDER BY a")
+        client.insert("kept", [[1]], column_names=["a"])
+        client.command("INSERT INTO kept SELECT a FROM input('a UInt8') FORMAT CSV", data="2\n")
+        assert client.command("SELECT sum(a) FROM kept") == 3
+
+
 # -- its life -------------------------------------------------------------------------------------------------
 
 
@@ -424,32 +445,24 @@ def test_it_listens_on_this_machine_only(server: ClickHouseServer) -> None:
 
 
 def test_a_taken_port_is_passed_over_and_data_is_kept(server: ClickHouseServer, tmp_path: Path) -> None:
-    other = ClickHouseServer(tmp_path, port=server.port)
-    other.start()
-    assert other.port != server.port
-    with connect(other) as client:
+    with running(tmp_path, port=server.port) as other, connect(other) as client:
+        assert other.port != server.port
         client.command("CREATE TABLE kept (a UInt8) ENGINE = MergeTree ORDER BY a")
         client.command("INSERT INTO kept VALUES (1)")
-    other.stop()
     assert other.process.exit_code == 0
-    again = ClickHouseServer(tmp_path, port=0)
-    again.start()
-    with connect(again) as client:
+    with running(tmp_path) as again, connect(again) as client:
         assert client.command("SELECT count() FROM kept") == 1
-    again.stop()
 
 
 def test_sigterm_lets_a_running_statement_end(tmp_path: Path) -> None:
-    server = ClickHouseServer(tmp_path, port=0)
-    server.start()
-    with connect(server) as client, ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(client.command, "SELECT count(sleepEachRow(0.2)) FROM numbers(5) SETTINGS max_block_size=1")
+    slow_sql = "SELECT count(sleepEachRow(0.2)) FROM numbers(5) SETTINGS max_block_size = 1"
+    with running(tmp_path) as server, connect(server) as client, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(client.command, slow_sql)
         with connect(server) as other:
             while other.command("SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow%'") < 2:
                 time.sleep(0.01)
         os.kill(server.process.pid, signal.SIGTERM)
         assert slow.result() == 5
-    server.stop()
     assert server.process.exit_code == 0
 
 

@@ -100,7 +100,7 @@ def test_it_listens_on_this_machine_only(stack: EmbeddedStack) -> None:
 def test_it_runs_on_either_java_keeps_its_data_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "a folder"
+    folder = tmp_path / "群 a:b [c] %20 'q'"
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

@@ -78,6 +78,11 @@ def test_the_folder_stays_held_until_what_its_holder_started_has_ended(tmp_path:
     assert time.monotonic() - began >= 1
 
 
+def test_a_folder_whose_name_the_engine_would_refuse(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match=r"has one of the characters , \* \? { } in it"):
+        FolderLock(tmp_path / "a,b", "stack")
+
+
 def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(EmbeddedError, match="is a file; choose another with --data"):
