@@ -75,10 +75,23 @@ class ChildProcess:
         self, ready: Callable[[], bool], timeout_seconds: float, cancelled: threading.Event | None = None
     ) -> None:
         """Wait until `ready()`; raise EmbeddedError when the process ends first, or the time is over."""
-        deadline = time.monotonic() + timeout_seconds
-        while not ready():
+
+        def ready_or_ended() -> bool:
+            if ready():
+                return True
             if self.exit_code is not None:
                 raise EmbeddedError(f"{self.name} ended at once: {self.reason()}")
+            return False
+
+        self._poll(ready_or_ended, timeout_seconds, cancelled)
+
+    def wait_until_ended(self, timeout_seconds: float, cancelled: threading.Event | None = None) -> None:
+        """Wait until it ends by itself; raise EmbeddedError when the time is over first."""
+        self._poll(lambda: self.exit_code is not None, timeout_seconds, cancelled)
+
+    def _poll(self, done: Callable[[], bool], timeout_seconds: float, cancelled: threading.Event | None) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        while not done():
             if cancelled is not None and cancelled.is_set():
                 raise EmbeddedError(f"the start of {self.name} was given up")
             if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ from streams.errors import EmbeddedError
 
 HOST = "127.0.0.1"
 STANDARD_PORT = 8123
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _LISTENING = re.compile(r"^listening on 127\.0\.0\.1:(\d+)$", re.MULTILINE)
 
 
