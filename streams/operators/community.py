@@ -77,6 +77,7 @@ class CommunityOperators:
         self.activity.settle(clock_ms, self._lateness_ms, SUMS_MS)
         self.member_days.settle(oldest_ms)
         self.revenue.settle(oldest_ms)
+        self.roster.settle(oldest_ms)
 
     def dirty_count(self) -> int:
         """State rows that the next flush will write, presence segments aside."""

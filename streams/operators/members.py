@@ -33,6 +33,7 @@ from streams.operators.roster import (
     ROLES,
     STATUSES,
     Roster,
+    heard_ms,
     ranked,
     status_of,
 )
@@ -103,7 +104,7 @@ class Members:
         """Count a batch; ``active_days`` are the (day, member) pairs that gained presence, with the gained flags.
 
         Returns:
-            Communities whose roster size may have changed.
+            Communities whose roster size, or need of a resync, may have changed.
         """
         self._room()
         touched = np.unique(np.concatenate([events.member for events in batch.by_type.values()]))
@@ -118,10 +119,12 @@ class Members:
         np.add.at(self._size, community, change)
         changed: list[int] = np.unique(community[change != 0]).tolist()
         joins = batch.get("join")
-        completed = self._roster.apply(joins) if joins is not None else []
-        if completed:
-            self._recount(completed)
-        return changed + completed
+        if joins is not None:
+            completed, resync_changed = self._roster.apply(joins)
+            if completed:
+                self._recount(completed)
+            changed += completed + resync_changed
+        return changed
 
     def _see(self, batch: Batch) -> None:
         rows = self._rows
@@ -181,8 +184,7 @@ class Members:
 
     def _in_roster(self, members: Ints) -> Mask:
         rows = self._rows[members]
-        snapshot_ms = self._roster.snapshot_ms(len(self._directory.community_names))
-        status, _ = status_of(rows, snapshot_ms[self._directory.community_of[members]])
+        status, _ = status_of(rows, self._roster.missed_ms(self._directory.community_of[members], heard_ms(rows)))
         inside: Mask = (status != LEFT) & (rows["first_seen_ms"] != -NEVER)
         return inside
 
@@ -243,8 +245,7 @@ class Members:
         """Derived rows of the given members; ``names`` are the community names by number."""
         rows = self._rows[changed]
         community = self._directory.community_of[changed]
-        snapshot_ms = self._roster.snapshot_ms(len(self._directory.community_names))
-        status, left_ms = status_of(rows, snapshot_ms[community])
+        status, left_ms = status_of(rows, self._roster.missed_ms(community, heard_ms(rows)))
         joined_ms = np.where(rows["joined_ms"] != NEVER, rows["joined_ms"], rows["listed_joined_ms"])
         orders = rows["orders"]
         between = np.where(orders > 0, rows["last_order_ms"] - rows["first_order_ms"], 0) / 86_400_000

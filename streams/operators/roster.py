@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from streams.operators.base import NEVER, Events, Ints, Mask, StateRows, binary, grown
+from streams.operators.base import NEVER, Events, Ints, Mask, StateRows, binary
 
 ACTIVE, LEFT, OBSERVED = 0, 1, 2
 STATUSES = ("active", "left", "observed")
@@ -31,55 +32,90 @@ def ranked_time(value: Ints) -> Ints:
     return np.where(value == NOTHING, NEVER, value >> 3)
 
 
-def status_of(rows: npt.NDArray[Any], snapshot_ms: Ints) -> tuple[npt.NDArray[np.int8], Ints]:
+def status_of(rows: npt.NDArray[Any], missed_ms: Ints) -> tuple[npt.NDArray[np.int8], Ints]:
     """Status of each member row and the time it left (NEVER when it did not).
 
-    ``snapshot_ms`` is, a row, the time of the latest complete snapshot of its community (NEVER when there is none).
+    ``missed_ms`` is, a row, the time of the first complete snapshot after :func:`heard_ms` (NEVER when there is none).
     """
     roster_ms = ranked_time(rows["roster"])
-    posted_ms = rows["posted_ms"]
     leaving = (rows["roster"] != NOTHING) & ((rows["roster"] & 7) >= ACTION_RANK["left"])
-    left = leaving & (posted_ms <= roster_ms)
+    left = leaving & (rows["posted_ms"] <= roster_ms)
     status = np.full(len(rows), OBSERVED, np.int8)
     status[(rows["roster"] != NOTHING) & ~leaving] = ACTIVE
     status[left] = LEFT
     left_ms = rows["left_ms"].astype(np.int64)
-    # Not in the snapshot (whose lines are roster events at or after its time) and not heard of since: gone.
-    missing = ~left & (roster_ms < snapshot_ms) & (posted_ms < snapshot_ms)
+    # Whoever had left before the snapshot keeps the time of leaving.
+    missing = ~left & (missed_ms != NEVER)
     status[missing] = LEFT
-    return status, np.where(missing, snapshot_ms, left_ms)
+    return status, np.where(missing, missed_ms, left_ms)
+
+
+def heard_ms(rows: npt.NDArray[Any]) -> Ints:
+    """When each member was last heard of, as far as a snapshot is concerned: roster event or message."""
+    heard: Ints = np.maximum(ranked_time(rows["roster"]), rows["posted_ms"])
+    return heard
 
 
 @dataclass
 class _Snapshot:
+    """Lines of one snapshot. The members are let go once it is complete; then only its time can still change."""
+
     size: int
     earliest_ms: int
+    latest_ms: int
+    complete: bool = False
     members: set[int] = field(default_factory=set)
+
+    def add(self, member: int, time_ms: int) -> None:
+        self.earliest_ms = min(self.earliest_ms, time_ms)
+        self.latest_ms = max(self.latest_ms, time_ms)
+        if not self.complete:
+            self.members.add(member)
+            if len(self.members) >= self.size:
+                self.complete, self.members = True, set()
 
 
 @dataclass
 class _Chain:
-    """Roster versions that are the end of one event and not yet the beginning of another, and the reverse.
+    """Roster versions that changes began with and ended with, and the time of the change.
 
-    Links may come in any order; the chain is whole while at most one beginning (the very first) is open.
+    Sets, not a walk along the chain: one change that moves several members comes as several events with the same two
+    versions, and they may come in any order.
     """
 
-    open_before: dict[str, int] = field(default_factory=dict)
-    open_after: dict[str, int] = field(default_factory=dict)
+    began: dict[str, int] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
 
-    def link(self, before: str | None, after: str | None, occurred_at_ms: int) -> None:
-        if before is not None and self.open_after.pop(before, None) is None:
-            self.open_before[before] = occurred_at_ms
-        if after is not None and self.open_before.pop(after, None) is None:
-            self.open_after[after] = occurred_at_ms
+    def link(self, before: str | None, after: str | None, time_ms: int) -> None:
+        if after is None:
+            return  # says nothing that could be checked against another change
+        self.ended[after] = max(time_ms, self.ended.get(after, time_ms))
+        if before is not None:
+            self.began[before] = max(time_ms, self.began.get(before, time_ms))
 
     def forget_before(self, time_ms: int) -> None:
-        self.open_before = {version: at for version, at in self.open_before.items() if at >= time_ms}
-        self.open_after = {version: at for version, at in self.open_after.items() if at >= time_ms}
+        """Leave out what happened before a snapshot."""
+        self.began = {version: at for version, at in self.began.items() if at >= time_ms}
+        self.ended = {version: at for version, at in self.ended.items() if at >= time_ms}
+
+    def settle(self, oldest_ms: int) -> None:
+        """Let go of versions in the middle of the chain of which no further copy can come."""
+        middle = [
+            version
+            for version, at in self.began.items()
+            if at < oldest_ms and self.ended.get(version, oldest_ms) < oldest_ms
+        ]
+        for version in middle:
+            del self.began[version], self.ended[version]
 
     @property
     def broken(self) -> bool:
-        return len(self.open_before) > 1
+        """Whether more than one change (the very first) began with a version that no change ended with."""
+        return len(self.began.keys() - self.ended.keys()) > 1
+
+
+_TIME_BITS = np.uint64(44)
+_TIME = np.uint64((1 << 44) - 1)
 
 
 class Roster:
@@ -88,30 +124,54 @@ class Roster:
     names = ("roster",)
 
     def __init__(self) -> None:
-        self._snapshot_ms = np.empty(0, np.int64)
+        self._complete_ms: dict[int, list[int]] = {}
+        self._complete_keys = np.empty(0, np.uint64)
         self._open: dict[int, dict[str, _Snapshot]] = {}
         self._chains: dict[int, _Chain] = {}
+        self._resync_needed: set[int] = set()
         self._dirty: set[int] = set()
 
-    def snapshot_ms(self, communities: int) -> Ints:
-        """Time of the latest complete snapshot by community number."""
-        self._snapshot_ms = grown(self._snapshot_ms, communities, NEVER)
-        return self._snapshot_ms[:communities]
+    def missed_ms(self, community: Ints, heard_ms: Ints) -> Ints:
+        """Time of the first complete snapshot of the community after the given time, NEVER when there is none."""
+        result = np.full(len(community), NEVER, np.int64)
+        if len(self._complete_keys):
+            key = (community.astype(np.uint64) << _TIME_BITS) | np.maximum(heard_ms, 0).astype(np.uint64)
+            at = np.searchsorted(self._complete_keys, key, "right")
+            found = self._complete_keys[np.minimum(at, len(self._complete_keys) - 1)]
+            same = (at < len(self._complete_keys)) & ((found >> _TIME_BITS).astype(np.int64) == community)
+            result[same] = (found[same] & _TIME).astype(np.int64)
+        return result
 
     def resync_needed(self, communities: int) -> Mask:
         """Communities whose version chain is broken since their last complete snapshot."""
         needed = np.zeros(communities, np.bool_)
-        for number, chain in self._chains.items():
-            needed[number] = chain.broken
+        needed[list(self._resync_needed)] = True
         return needed
 
-    def apply(self, joins: Events) -> list[int]:
-        """Take in versions and snapshot lines; returns the communities that a snapshot has just set right."""
+    def apply(self, joins: Events) -> tuple[list[int], list[int]]:
+        """Take in versions and snapshot lines.
+
+        Returns:
+            The communities that a snapshot has just set right, and those whose need of a resync has changed.
+        """
+        touched = self._link_versions(joins)
+        completed = self._add_lines(joins)
+        if completed:
+            self._index_snapshots()
+        changed = []
+        for community in touched | set(completed):
+            chain = self._chains.get(community)
+            broken = chain is not None and chain.broken
+            if broken != (community in self._resync_needed):
+                self._resync_needed ^= {community}
+                changed.append(community)
+        return completed, changed
+
+    def _add_lines(self, joins: Events) -> list[int]:
         columns = joins.columns
-        self._link_versions(joins)
         if columns["snapshot_id"].count(None) == len(joins):
             return []
-        completed = []
+        completed = set()
         rows = zip(
             joins.community.tolist(),
             joins.member.tolist(),
@@ -124,40 +184,53 @@ class Roster:
         for community, member, time_ms, snapshot_id, size, action in rows:
             if snapshot_id is None or size is None or action != "present":
                 continue
-            line_of = self._open.setdefault(community, {}).setdefault(snapshot_id, _Snapshot(size, time_ms))
-            line_of.members.add(member)
-            line_of.earliest_ms = min(line_of.earliest_ms, time_ms)
+            mine = self._open.setdefault(community, {})
+            snapshot = mine.setdefault(snapshot_id, _Snapshot(size, time_ms, time_ms))
+            before = snapshot.earliest_ms if snapshot.complete else None
+            snapshot.add(member, time_ms)
             self._dirty.add(community)
-            if len(line_of.members) >= line_of.size and self._complete(community, snapshot_id):
-                completed.append(community)
-        return completed
+            if snapshot.complete and snapshot.earliest_ms != before:
+                self._set_right(community, before, snapshot.earliest_ms)
+                completed.add(community)
+        return sorted(completed)
 
-    def _complete(self, community: int, snapshot_id: str) -> bool:
-        earliest_ms = self._open[community].pop(snapshot_id).earliest_ms
-        # An older snapshot that never became complete has nothing to say any more.
-        self._open[community] = {
-            name: other for name, other in self._open[community].items() if other.earliest_ms > earliest_ms
-        }
-        self._snapshot_ms = grown(self._snapshot_ms, community + 1, NEVER)
-        if earliest_ms <= self._snapshot_ms[community]:
-            return False
-        self._snapshot_ms[community] = earliest_ms
+    def _set_right(self, community: int, before_ms: int | None, time_ms: int) -> None:
+        times = self._complete_ms.setdefault(community, [])
+        if before_ms is not None:
+            times.remove(before_ms)
+        insort(times, time_ms)
         if community in self._chains:
-            self._chains[community].forget_before(earliest_ms)
-        return True
+            self._chains[community].forget_before(times[-1])
 
-    def _link_versions(self, joins: Events) -> None:
+    def _index_snapshots(self) -> None:
+        keys = [(community << 44) | at for community, times in self._complete_ms.items() for at in times]
+        self._complete_keys = np.array(sorted(keys), np.uint64)
+
+    def _link_versions(self, joins: Events) -> set[int]:
         before, after = joins.columns["roster_version_before"], joins.columns["roster_version_after"]
-        if before.count(None) == len(joins) and after.count(None) == len(joins):
-            return
+        touched: set[int] = set()
+        if after.count(None) == len(joins):
+            return touched
         for community, time_ms, first, then in zip(
             joins.community.tolist(), joins.occurred_at_ms.tolist(), before, after, strict=True
         ):
-            known = community < len(self._snapshot_ms)
-            if (first is None and then is None) or (known and time_ms < self._snapshot_ms[community]):
+            if then is None or time_ms < self._complete_ms.get(community, [NEVER])[-1]:
                 continue
             self._chains.setdefault(community, _Chain()).link(first, then, time_ms)
-            self._dirty.add(community)
+            touched.add(community)
+        self._dirty |= touched
+        return touched
+
+    def settle(self, oldest_ms: Ints) -> None:
+        """Let go of what events before ``oldest_ms`` of their community would be needed for.
+
+        A snapshot is given up when no line has come for that long: its lines lie close together.
+        """
+        for community, mine in self._open.items():
+            for name in [name for name, one in mine.items() if one.latest_ms < oldest_ms[community]]:
+                del mine[name]
+        for community, chain in self._chains.items():
+            chain.settle(int(oldest_ms[community]))
 
     def dirty(self, names: list[str]) -> list[StateRows]:
         """State rows of the communities whose roster changed; ``names`` by community number."""
@@ -169,23 +242,24 @@ class Roster:
         for number in numbers:
             chain = self._chains.get(number, _Chain())
             snapshots = {
-                name: (one.size, one.earliest_ms, sorted(one.members))
+                name: (one.size, one.earliest_ms, one.latest_ms, one.complete, sorted(one.members))
                 for name, one in self._open.get(number, {}).items()
             }
-            snapshot_ms = int(self._snapshot_ms[number]) if number < len(self._snapshot_ms) else NEVER
-            payloads.append(
-                msgspec.msgpack.encode([number, snapshot_ms, chain.open_before, chain.open_after, snapshots])
-            )
+            complete_ms = self._complete_ms.get(number, [])
+            payloads.append(msgspec.msgpack.encode([number, complete_ms, chain.began, chain.ended, snapshots]))
         return [StateRows("roster", binary([names[n].encode() for n in numbers]), binary(payloads))]
 
     def restore(self, keys: pa.Array, payloads: pa.Array) -> None:
         """Take rows back."""
         for payload in payloads.to_pylist():
-            number, snapshot_ms, open_before, open_after, snapshots = msgspec.msgpack.decode(payload)
-            self._snapshot_ms = grown(self._snapshot_ms, number + 1, NEVER)
-            self._snapshot_ms[number] = snapshot_ms
-            self._chains[number] = _Chain(open_before, open_after)
+            number, complete_ms, began, ended, snapshots = msgspec.msgpack.decode(payload)
+            if complete_ms:
+                self._complete_ms[number] = complete_ms
+            chain = self._chains[number] = _Chain(began, ended)
+            if chain.broken:
+                self._resync_needed.add(number)
             self._open[number] = {
-                name: _Snapshot(size, earliest_ms, set(members))
-                for name, (size, earliest_ms, members) in snapshots.items()
+                name: _Snapshot(size, earliest_ms, latest_ms, complete, set(members))
+                for name, (size, earliest_ms, latest_ms, complete, members) in snapshots.items()
             }
+        self._index_snapshots()
