@@ -15,6 +15,7 @@ _FLAG_BITS = np.uint64(3)
 _MEMBER_BITS = np.uint64(32)
 _MEMBER = np.uint64(0xFFFFFFFF)
 _TOP = np.uint64(61)
+_FEW = 16_384
 
 
 def presence_keys(pane: Ints, member: Ints) -> Keys:
@@ -60,7 +61,7 @@ class Presence:
 
     def forget(self, community_of: Ints, oldest_ms: Ints) -> None:
         """Drop entries whose pane ended at or before ``oldest_ms`` of their community, once the set has doubled."""
-        if len(self._flags) < 2 * self._kept_last_time + 16_384:
+        if len(self._flags) < 2 * self._kept_last_time + _FEW:
             return
         keys, flags = self._arrays()
         keep = self._alive(keys, community_of, oldest_ms)

@@ -1,0 +1,132 @@
+"""What lands equals a recount of the raw events: in any order, in batches of any size, whoever crashes on the way."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.topics import EVENT_TOPICS
+from tests.batches import DAY_MS, HOUR_MS, KEYS, Replay
+from tests.feeds import made_up_feed, shuffled_inside
+from tests.recount import WINDOWS, Recount, moment, ms_of
+
+ZONES = {"群": "Europe/Berlin", "sp": "America/Sao_Paulo", "kt": "Asia/Kathmandu"}
+COMMUNITIES = ["c", "群", "sp", "kt"]
+
+
+@pytest.fixture(autouse=True)
+def _forget_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Letting go of old state waits until it pays; here it comes as soon as it may."""
+    forget_soon(monkeypatch)
+
+
+def forget_soon(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("streams.operators.keyed_rows._FEW", 0)
+    patch.setattr("streams.operators.presence._FEW", 0)
+    patch.setattr("streams.engine.dedup._FEW", 0)
+    patch.setattr("streams.operators.segments.SEGMENT_ENTRIES", 4)
+
+
+def play(replay: Replay, chance: random.Random) -> None:
+    """Fetch, apply, flush and crash in some order until all is applied, then flush."""
+    steps = 0
+    while any(replay.partition.accounts[topic].next_offset < len(replay.topics[topic]) for topic in EVENT_TOPICS):
+        action = chance.choice(["fetch", "fetch", "fetch", "apply", "apply", "flush", "crash"])
+        steps += 1
+        if steps > 200:  # crashes must not go on for ever
+            replay.drain()
+        elif action == "fetch":
+            replay.fetch(chance.choice(EVENT_TOPICS), chance.choice([1, 3, 20, 100]))
+        elif action == "apply":
+            replay.apply()
+        elif action == "flush":
+            replay.flush()
+        elif chance.random() < 0.4:
+            how = chance.choice(["before the checkpoint", "before landing", "after"])
+            plan = replay.collect()
+            if how != "before the checkpoint":
+                replay.checkpoint(plan)
+            if how == "after":
+                replay.land(plan.derived)
+            replay.restart()
+    replay.flush()
+
+
+def differences(found: list[dict[str, Any]], expected: list[dict[str, Any]], key: tuple[str, ...]) -> list[str]:
+    """Rows that are missing, not expected, or different in a column that is expected."""
+    ours = {tuple(row[name] for name in key): row for row in found}
+    theirs = {tuple(row[name] for name in key): row for row in expected}
+    wrong = [f"missing {place}: {theirs[place]}" for place in theirs.keys() - ours.keys()]
+    wrong += [f"not expected {place}: {ours[place]}" for place in ours.keys() - theirs.keys()]
+    for place in ours.keys() & theirs.keys():
+        wrong += [
+            f"{place} {name}: landed {ours[place][name]!r}, recounted {value!r}"
+            for name, value in theirs[place].items()
+            if ours[place][name] != value and not (isinstance(value, float) and abs(ours[place][name] - value) < 1e-5)
+        ]
+    return wrong
+
+
+def check(replay: Replay, recount: Recount) -> None:
+    """Every derived table but the rolling windows."""
+    sizes = recount.sizes()
+    expected = {
+        "activity_1m": recount.tumbling(60_000),
+        "activity_1h": recount.tumbling(HOUR_MS),
+        "activity_1d": recount.activity_1d(),
+        "community_days": recount.community_days(),
+        "member_days": recount.member_days(),
+        "revenue_1d": recount.revenue_1d(),
+        "members": recount.members(),
+        "communities": [
+            {"community_id": name, "timezone": recount.zone(name), "members": sizes[name]}
+            for name in recount.communities
+        ],
+    }
+    for table, rows in expected.items():
+        wrong = differences(replay.rows(table), rows, KEYS[table])
+        assert not wrong, table + ":\n" + "\n".join(wrong[:8])
+
+
+def check_now(replay: Replay, recount: Recount, reference_ms: int) -> None:
+    """The rolling windows as they stand at *now*; a row is landed again only when one of its figures changed."""
+    sizes = recount.sizes()
+    landed = {(row["community_id"], row["window"]): row for row in replay.rows("activity_now")}
+    assert {community for community, _ in landed} <= set(recount.communities)
+    for community in recount.communities:
+        now_ms = max(recount.clock_ms(community), reference_ms)
+        for window, length_ms in WINDOWS.items():
+            pane_ms = 60_000 if length_ms <= DAY_MS else HOUR_MS
+            as_of_ms = (now_ms // pane_ms + 1) * pane_ms
+            expected = recount.now(community, window, as_of_ms) | {"members": sizes[community]}
+            row = landed.get((community, window), dict.fromkeys(expected, 0))
+            assert {name: row[name] for name in expected} == expected, f"{community} {window} at {moment(now_ms)}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 2**32), st.sampled_from([HOUR_MS, DAY_MS, 3 * DAY_MS]), st.integers(1, 4))
+def test_landed_rows_equal_a_recount(count: int, seed: int, lateness_ms: int, communities: int) -> None:
+    chance = random.Random(seed)
+    span_ms = chance.choice([2 * HOUR_MS, 3 * DAY_MS, 45 * DAY_MS])
+    feed = made_up_feed(chance, count, COMMUNITIES[:communities], span_ms)
+    arrivals = shuffled_inside(chance, feed, lateness_ms)
+    for one in chance.sample(arrivals, min(len(arrivals), count // 8)):
+        arrivals.insert(chance.randint(arrivals.index(one) + 1, len(arrivals)), one)  # a copy, at any time later
+    replay = Replay(ZONES, lateness_ms, batch_max_records=chance.choice([1, 5, 1000]))
+    replay.send(*arrivals)
+    play(replay, chance)
+    recount = Recount(feed, ZONES)
+    check(replay, recount)
+    if not feed:
+        return
+    latest_ms = max(ms_of(one["occurred_at"]) for one in feed)
+    check_now(replay, recount, latest_ms)
+    for silence_ms in sorted(chance.choice([60_000, HOUR_MS, DAY_MS, 8 * DAY_MS]) for _ in range(2)):
+        replay.flush(latest_ms + silence_ms)
+        check_now(replay, recount, latest_ms + silence_ms)
+        if chance.random() < 0.5:
+            replay.restart()
