@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+import urllib.request
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
+from infra.embedded.kafka import free_port
 from infra.embedded.stack import EmbeddedStack
 from schemas.partitioning import partition_for
 from schemas.topics import EVENT_TOPICS, topic_specs
@@ -51,6 +53,7 @@ class Pipeline:
         self.clickhouse = ClickHouse.connect(stack.clickhouse_host, stack.clickhouse_port)
         self.workers: list[subprocess.Popen[bytes]] = []
         self._started = 0
+        self._ports: dict[int, int] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -111,7 +114,7 @@ class Pipeline:
             "partitions": self.partitions,
             "group_id": self._group,
             "worker_id": f"worker-{self._started}",
-            "metrics_port": 0,
+            "metrics_port": free_port(),
             "clock_mode": "event",
             "insert_timeout_seconds": 2,
             "flush_interval_seconds": 0.3,
@@ -126,7 +129,26 @@ class Pipeline:
                 stderr=log,
             )
         self.workers.append(worker)
+        self._ports[worker.pid] = int(environment["QUNPULSE_METRICS_PORT"])
         return worker
+
+    def wait_ready(self, worker: subprocess.Popen[bytes]) -> None:
+        """Wait until a worker owns its partitions and has restored them."""
+        url = f"http://127.0.0.1:{self._ports[worker.pid]}/readyz"
+
+        def ready() -> bool:
+            try:
+                with urllib.request.urlopen(url, timeout=1) as answer:
+                    return bool(answer.status == 200)
+            except OSError:
+                return False
+
+        self._wait(ready, "the worker did not become ready", look_every=0.02)
+
+    def metrics(self, worker: subprocess.Popen[bytes]) -> str:
+        """What a worker serves on /metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[worker.pid]}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
 
     def log_of(self, worker: subprocess.Popen[bytes]) -> str:
         """What a worker has logged."""
@@ -166,7 +188,7 @@ class Pipeline:
         books = read_books(self.clickhouse)
         return all(place in books and books[place].next_offset >= span.end for place, span in ends.items() if span.end)
 
-    def _wait(self, done: Any, complaint: str) -> None:
+    def _wait(self, done: Callable[[], bool], complaint: str, look_every: float = 0.1) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not done():
             ended = [worker for worker in self.workers if worker.poll() not in (None, 0, -signal.SIGKILL)]
@@ -175,7 +197,7 @@ class Pipeline:
             if time.monotonic() > deadline:
                 logs = "\n".join(self.log_of(worker)[-1500:] for worker in self.workers)
                 raise AssertionError(f"{complaint} within {PATIENCE_SECONDS:.0f} s:\n{logs}")
-            time.sleep(0.1)
+            time.sleep(look_every)
 
     # -- what landed --------------------------------------------------------------------------------------------------
 

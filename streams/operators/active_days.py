@@ -24,7 +24,7 @@ def note_days(rows: npt.NDArray[Any], member: Ints, day: Ints) -> None:
         mine = np.flatnonzero(rank == turn)
         who, when = member[mine], day[mine]
         count = rows["day_count"][who].astype(np.int64)
-        latest = np.where(count > 0, rows["days"][who, (count - 1) % KEPT], -1)
+        latest = np.where(count > 0, rows["days"][who, (count - 1) % KEPT].astype(np.int64), -1)
         in_order = when > latest
         rows["days"][who[in_order], count[in_order] % KEPT] = when[in_order]
         rows["day_count"][who[in_order]] = count[in_order] + 1

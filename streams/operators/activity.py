@@ -138,7 +138,6 @@ class Activity:
         for table in (self.minutes, self.hours, self.days):
             if name == table.name:
                 table.restore(keys, payloads)
-                table.rows["latest"] = 0  # worked out anew from the members
                 return
         pairs, flags = merged(*unpacked(self._segments.restore(keys, payloads)))
         self._in_minute.add(pairs, flags)

@@ -43,7 +43,7 @@ class CommunityOperators:
         self._lateness_ms = lateness_ms
         self.communities = Communities(directory, zone_of)
         self.activity = Activity(directory)
-        self.rolling = Rolling(self.activity)
+        self.rolling = Rolling(self.activity, directory)
         self.member_days = MemberDays(directory)
         self.roster = Roster()
         self.members = Members(directory, self.roster)
@@ -64,9 +64,7 @@ class CommunityOperators:
             self.activity.add_present_days(*new_days)
             if (orders := batch.get("order")) is not None:
                 self.revenue.apply(orders, local_day[-len(orders) :])  # orders come last in the tallies
-            last_minute = self.members.last_minute
-            moved = self.rolling.move(last_minute, self._directory.community_of, pairs, flags)
-            self.members.touch(moved)
+            self.members.touch(self.rolling.move(self.members.last_minute, pairs, flags))
             counted = np.concatenate(list(tallies.figures.values()))
             self.communities.note_days(tallies.community[counted], local_day[counted])
         self.communities.touch(self.members.apply(batch, new_days))
@@ -117,7 +115,7 @@ class CommunityOperators:
             resync_needed = self.roster.resync_needed(count)
             derived["communities"] = self.communities.table(communities, sizes, resync_needed.astype(np.int64))
             derived["community_days"] = self.communities.days_table(communities)
-        derived["activity_now"] = self.rolling.rows(now_ms, sizes, names)
+        derived["activity_now"] = self.rolling.rows(now_ms, sizes, self.members.last_minute, names)
         return state, {name: table for name, table in derived.items() if table is not None}
 
     def restore(self, rows: Mapping[str, tuple[pa.Array, pa.Array]]) -> None:
@@ -137,7 +135,6 @@ class CommunityOperators:
             else:
                 self.activity.restore(name, *rows[name])
         self.members.recount()
-        self.rolling.restore(self.members.last_minute, self._directory.community_of)
 
     def sizes(self) -> dict[str, int]:
         """Entries in memory by name, for metrics."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.operators.base import Ints, Keys, Mask, StateRows, fixed_binary, grown, rows_of
+from streams.operators.sorted_index import SortedIndex
 
 _FEW = 4096
 
@@ -23,7 +24,7 @@ class KeyedRows:
     def __init__(self, name: str, fresh: npt.NDArray[Any]) -> None:
         self.name = name
         self._fresh = fresh
-        self._row_of: dict[int, int] = {}
+        self._index = SortedIndex()
         self.keys = np.empty(0, np.uint64)
         self.rows = np.empty(0, fresh.dtype)
         self._dirty = np.empty(0, np.bool_)
@@ -31,29 +32,18 @@ class KeyedRows:
         self._kept_last_time = 0
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return len(self._index)
 
     def find(self, keys: Keys) -> Ints:
-        """Row numbers of distinct keys; unknown ones are added."""
-        listed = keys.tolist()
-        found = list(map(self._row_of.get, listed))
-        if None in found:
-            new = [key for key, row in zip(listed, found, strict=True) if row is None]
-            free = len(self._row_of)
-            self._row_of.update(zip(new, range(free, free + len(new)), strict=True))
-            found = list(map(self._row_of.__getitem__, listed))
-            free += len(new)
-            self.keys = grown(self.keys, free, 0)
-            self.rows = grown(self.rows, free, self._fresh)
-            self._dirty = grown(self._dirty, free, False)
-        rows = np.array(found, np.int64)
+        """Row numbers of ascending, distinct keys; unknown ones are added."""
+        rows = self._index.find(keys)
+        size = len(self._index)
+        if size > len(self.keys):
+            self.keys = grown(self.keys, size, 0)
+            self.rows = grown(self.rows, size, self._fresh)
+            self._dirty = grown(self._dirty, size, False)
         self.keys[rows] = keys
         return rows
-
-    def existing(self, keys: Keys) -> Ints:
-        """Row numbers of those keys that have a row."""
-        found = [row for row in map(self._row_of.get, keys.tolist()) if row is not None]
-        return np.array(found, np.int64)
 
     def touch(self, rows: Ints) -> None:
         """Mark rows as changed."""
@@ -84,8 +74,10 @@ class KeyedRows:
 
     def restore(self, keys: pa.Array, payloads: pa.Array) -> None:
         """Take back the rows that :meth:`state` gave."""
-        rows = self.find(rows_of(keys, np.dtype(">u8")).astype(np.uint64))
-        self.rows[rows] = rows_of(payloads, self._fresh.dtype)
+        numbers = rows_of(keys, np.dtype(">u8")).astype(np.uint64)
+        order = np.argsort(numbers)
+        rows = self.find(numbers[order])
+        self.rows[rows] = rows_of(payloads, self._fresh.dtype)[order]
         self._kept_last_time = len(self)
 
     def forget(self, keep: Callable[[Keys], Mask]) -> None:
@@ -102,5 +94,5 @@ class KeyedRows:
         self.keys = self.keys[:size][staying]
         self.rows = self.rows[:size][staying]
         self._dirty = self._dirty[:size][staying]
-        self._row_of = {key: row for row, key in enumerate(self.keys.tolist())}
+        self._index.keep(staying)
         self._kept_last_time = size - len(self._gone[-1])

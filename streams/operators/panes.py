@@ -42,15 +42,11 @@ def split_keys(keys: Keys) -> tuple[Ints, Ints]:
     return (keys >> _SHIFT).astype(np.int64), (keys & _LOW).astype(np.int64)
 
 
-_FRESH = np.zeros((), np.dtype([("figures", "<u4", len(FIGURES)), ("latest", "<i4", 3)]))
+_FRESH = np.zeros((), np.dtype([("figures", "<u4", len(FIGURES))]))
 
 
 class PaneTable(KeyedRows):
-    """Rows of figures by (community, pane).
-
-    ``latest`` counts, beside the figures, the members whose latest speaking, activity and purchase lie in the pane:
-    the last-seen histogram, from which distinct members of a rolling window are a plain sum.
-    """
+    """Rows of figures by (community, pane)."""
 
     def __init__(self, name: str, pane_ms: int) -> None:
         super().__init__(name, _FRESH)
@@ -61,12 +57,6 @@ class PaneTable(KeyedRows):
         """Figures by row, one column each in the order of FIGURES."""
         figures: npt.NDArray[np.uint32] = self.rows["figures"]
         return figures
-
-    @property
-    def latest(self) -> npt.NDArray[np.int32]:
-        """The last-seen histogram by row: speakers, active members, buyers."""
-        latest: npt.NDArray[np.int32] = self.rows["latest"]
-        return latest
 
     def settle(self, oldest_ms: Ints) -> None:
         """Let panes go that ended at or before ``oldest_ms`` of their community."""

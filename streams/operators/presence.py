@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import repeat
-
 import numpy as np
 
 from streams.operators.base import Ints, Keys, Mask
@@ -39,48 +37,52 @@ def merged(keys: Keys, flags: Ints) -> tuple[Keys, Ints]:
 
 
 class Presence:
-    """The set of (pane, member, flag) of one pane size."""
+    """The set of (pane, member, flag) of one pane size, sorted by key."""
 
     def __init__(self, pane_ms: int) -> None:
         self.pane_ms = pane_ms
-        self._flags: dict[int, int] = {}
+        self._keys = np.empty(0, np.uint64)
+        self._flags = np.empty(0, np.uint8)
         self._kept_last_time = 0
 
     def __len__(self) -> int:
-        return len(self._flags)
+        return len(self._keys)
 
     def add(self, keys: Keys, flags: Ints) -> tuple[Keys, Ints]:
-        """Add entries (distinct keys) and return those with at least one new flag, and their new flags only."""
-        listed = keys.tolist()
-        known = np.fromiter(map(self._flags.get, listed, repeat(0)), np.int64, len(listed))
+        """Add entries (ascending, distinct keys); return those with at least one new flag, and their new flags only."""
+        at = np.searchsorted(self._keys, keys)
+        known = np.zeros(len(keys), np.int64)
+        if len(self._keys):
+            place = np.minimum(at, len(self._keys) - 1)
+            there = self._keys[place] == keys
+            known[there] = self._flags[place[there]]
+            self._flags[place[there]] |= flags[there].astype(np.uint8)
+            absent = ~there
+        else:
+            absent = np.ones(len(keys), np.bool_)
+        self._keys = np.insert(self._keys, at[absent], keys[absent])
+        self._flags = np.insert(self._flags, at[absent], flags[absent].astype(np.uint8))
         new = flags & ~known
         changed = new != 0
-        keys, new = keys[changed], new[changed]
-        self._flags.update(zip(keys.tolist(), (known[changed] | new).tolist(), strict=True))
-        return keys, new
+        return keys[changed], new[changed]
 
     def forget(self, community_of: Ints, oldest_ms: Ints) -> None:
         """Drop entries whose pane ended at or before ``oldest_ms`` of their community, once the set has doubled."""
-        if len(self._flags) < 2 * self._kept_last_time + _FEW:
+        if len(self) < 2 * self._kept_last_time + _FEW:
             return
-        keys, flags = self._arrays()
-        keep = self._alive(keys, community_of, oldest_ms)
-        self._flags = dict(zip(keys[keep].tolist(), flags[keep].tolist(), strict=True))
-        self._kept_last_time = len(self._flags)
+        keep = self._alive(community_of, oldest_ms)
+        self._keys, self._flags = self._keys[keep], self._flags[keep]
+        self._kept_last_time = len(self)
 
     def alive(self, community_of: Ints, oldest_ms: Ints) -> tuple[Keys, Ints]:
         """The entries that :meth:`forget` would keep."""
-        keys, flags = self._arrays()
-        keep = self._alive(keys, community_of, oldest_ms)
-        return keys[keep], flags[keep]
+        keep = self._alive(community_of, oldest_ms)
+        return self._keys[keep], self._flags[keep].astype(np.int64)
 
-    def _arrays(self) -> tuple[Keys, Ints]:
-        keys = np.fromiter(self._flags.keys(), np.uint64, len(self._flags))
-        return keys, np.fromiter(self._flags.values(), np.int64, len(self._flags))
-
-    def _alive(self, keys: Keys, community_of: Ints, oldest_ms: Ints) -> Mask:
-        pane, member = pane_and_member(keys)
-        return (pane + 1) * self.pane_ms > oldest_ms[community_of[member]]
+    def _alive(self, community_of: Ints, oldest_ms: Ints) -> Mask:
+        pane, member = pane_and_member(self._keys)
+        alive: Mask = (pane + 1) * self.pane_ms > oldest_ms[community_of[member]]
+        return alive
 
 
 def packed(keys: Keys, flags: Ints) -> Keys:

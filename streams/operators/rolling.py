@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.operators.activity import HOUR_MS, MINUTE_MS, Activity
-from streams.operators.base import Ints, Keys, Mask, grown
+from streams.operators.base import Ints, Keys, grown
+from streams.operators.directory import Directory
 from streams.operators.panes import DISTINCT, FIGURES, PaneTable, pane_keys
 from streams.operators.presence import FLAGS, pane_and_member
 
@@ -26,55 +27,43 @@ _NONE = -1
 
 
 class Rolling:
-    """Window sums from panes; distinct members from the last-seen histogram.
+    """Window sums from panes; distinct members from where each was last: the last-seen histogram.
 
-    ``last_minute`` has, for each member and flag, the minute of the latest presence (−1: none). A member stands in the
-    pane of that minute; an event moves it, so distinct(W) is the sum of the histogram over the panes inside W.
+    A member is in a window exactly if its latest presence is. So one number a member and flag is all the state there
+    is, an event moves it, and the distinct members of every window are counted when rows are asked for.
     """
 
-    def __init__(self, activity: Activity) -> None:
+    def __init__(self, activity: Activity, directory: Directory) -> None:
         self._activity = activity
+        self._directory = directory
         self._landed = np.empty((0, len(WINDOWS), len(FIGURES) + 1), np.int64)
 
-    def move(self, last_minute: npt.NDArray[np.int32], community_of: Ints, pairs: Keys, flags: Ints) -> Ints:
-        """Move members to the panes of their new (minute, member) pairs; changes ``last_minute`` in place.
+    @staticmethod
+    def move(last_minute: npt.NDArray[np.int32], pairs: Keys, flags: Ints) -> Ints:
+        """Move members to the minutes of their new (minute, member) pairs, which ascend; changes ``last_minute``.
+
+        Args:
+            last_minute: minute of the latest presence by member number and flag, −1 where there was none.
+            pairs: as :meth:`Activity.apply` gives them.
+            flags: their flags.
 
         Returns:
             The numbers of the members that moved.
         """
         minute, member = pane_and_member(pairs)
-        moved = []
         for column, flag in enumerate(FLAGS):
             mask = (flags & flag) != 0
-            # Pairs are sorted by minute, so the last of a member's entries that numpy assigns is the latest.
-            who, latest = member[mask], minute[mask]
-            newest = last_minute[who, column].astype(np.int64)
-            later = latest > newest
-            who, latest = who[later], latest[later]
-            distinct, first_from_end = np.unique(who[::-1], return_index=True)
-            latest = latest[::-1][first_from_end]
-            before: Ints = last_minute[distinct, column].astype(np.int64)
-            last_minute[distinct, column] = latest
-            community = community_of[distinct]
-            had: Mask = before > _NONE
-            for table, per_pane in ((self._activity.minutes, 1), (self._activity.hours, 60)):
-                _shift(table, community, latest // per_pane, column, 1)
-                _shift(table, community[had], before[had] // per_pane, column, -1)
-            moved.append(distinct)
-        return np.unique(np.concatenate(moved))
+            who, when = member[mask], minute[mask]
+            later = when > last_minute[who, column]
+            # Of several entries of a member numpy keeps the last one assigned, and that is the latest.
+            last_minute[who[later], column] = when[later]
+        return np.unique(member)
 
-    def restore(self, last_minute: npt.NDArray[np.int32], community_of: Ints) -> None:
-        """Work the histogram out anew from where every member was last."""
-        for column in range(len(FLAGS)):
-            has = np.flatnonzero(last_minute[:, column] != _NONE)
-            minute = last_minute[has, column].astype(np.int64)
-            for table, per_pane in ((self._activity.minutes, 1), (self._activity.hours, 60)):
-                _shift(table, community_of[has], minute // per_pane, column, 1)
-
-    def rows(self, now_ms: Ints, members: Ints, names: pa.Array) -> pa.Table | None:
+    def rows(self, now_ms: Ints, members: Ints, last_minute: npt.NDArray[np.int32], names: pa.Array) -> pa.Table | None:
         """Derived rows of ``activity_now`` whose figures changed since the last call.
 
         Args:
+            last_minute: as :meth:`move` keeps it.
             now_ms: now of each community, by number.
             members: roster size of each community, by number.
             names: community names by number.
@@ -94,6 +83,7 @@ class Rolling:
             first = np.searchsorted(keys, pane_keys(community, np.maximum(end - length_ms // pane_ms, 0)))
             last = np.searchsorted(keys, pane_keys(community, np.maximum(end, 0)))
             now[:, position, :-1] = running[last] - running[first]
+            now[:, position, DISTINCT] = self._distinct(last_minute, (end * pane_ms - length_ms) // MINUTE_MS)
             now[:, position, -1] = members
         changed = (now != self._landed[:count]).any(axis=2)
         # A community without a figure in any window and without members has nothing to say yet.
@@ -113,18 +103,19 @@ class Rolling:
             columns[figure] = pa.array(np.ascontiguousarray(figures[:, column]))
         return pa.table(columns)
 
-
-def _shift(table: PaneTable, community: Ints, pane: Ints, column: int, by: int) -> None:
-    rows = table.existing(pane_keys(community, pane))  # a pane that has left is in no window any more
-    np.add.at(table.rows["latest"][:, column], rows, by)
+    def _distinct(self, last_minute: npt.NDArray[np.int32], first_minute: Ints) -> npt.NDArray[np.int64]:
+        """Members by community and flag whose latest presence is not before the first minute of their community."""
+        community_of = self._directory.community_of
+        inside = last_minute[: len(community_of)] >= np.maximum(first_minute, 0)[community_of, None]
+        counts = [np.bincount(community_of[column], minlength=len(first_minute)) for column in inside.T]
+        return np.stack(counts, axis=1)
 
 
 def _running_totals(table: PaneTable) -> tuple[Keys, npt.NDArray[np.int64]]:
-    """Sorted keys and, before each of them, the totals so far, the distinct figures taken from the histogram."""
+    """Sorted keys and, before each of them, the totals of the figures so far."""
     size = len(table)
     order = np.argsort(table.keys[:size])
     figures = table.figures[:size][order].astype(np.int64)
-    figures[:, DISTINCT] = table.latest[:size][order]
     running = np.zeros((size + 1, len(FIGURES)), np.int64)
     np.cumsum(figures, axis=0, out=running[1:])
     return table.keys[:size][order], running
