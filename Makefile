@@ -2,7 +2,6 @@
 # PYTHON=/path/to/python3.12 names the interpreter for .venv; EVENTS="a.ndjson.gz b.ndjson" and DATA=folder are for demo.
 
 BIN := .venv/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test test-long bench lint format lock setup jars clean help
 
@@ -19,7 +18,7 @@ lint: setup  ## Style, format, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 jars: setup  ## Fetch and check the Kafka broker's jars
 	@$(BIN)/python -m infra.embedded.maven fetch

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -32,6 +36,14 @@ def stdout() -> Console:
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     return console
+
+
+def command_name() -> str:
+    """How the user can type this program: its name where it is on the PATH, else its path."""
+    if shutil.which("qunpulse"):
+        return "qunpulse"
+    program = Path(sys.argv[0])
+    return os.path.relpath(program) if program.name == "qunpulse" else "qunpulse"
 
 
 class Step:

@@ -60,7 +60,10 @@ def demo(
     settings = load_settings(config_file, data_dir=data, rules_file=rules, clock_mode="event", metrics_port=0).settings
     console = stderr()
     with stopped_by_signals():
-        files = files or [_simulated_year(settings.data_dir, console)]
+        if not files:
+            files = [_simulated_year(settings.data_dir, console)]
+            if settings.rules_file is None:  # the simulated communities' names and time zones
+                settings = settings.model_copy(update={"rules_file": _rules_beside(files[0])})
         with running_stack(settings, console) as session:
             with WorkerProcess(session.settings, settings.data_dir) as worker:
                 with _step(console, "waiting for the worker"):
@@ -110,22 +113,33 @@ def _accounts(session: Session) -> dict[str, Account]:
 
 
 def _simulated_year(data_dir: Path, console: Console) -> Path:
-    """The simulated year's file, made once per data folder."""
-    from streams.cli.simulate import write_simulated
+    """The simulated year's file, made once per data folder, its rules beside it."""
+    from streams.simulation import Plan, write_feed
 
     path = data_dir / f"simulated-{SIMULATED_EVENTS}-{SIMULATED_SEED}.ndjson"
     if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
+        _make_folder(data_dir)
+        plan = Plan(
+            events=SIMULATED_EVENTS, seed=SIMULATED_SEED, communities=SIMULATED_COMMUNITIES, days=SIMULATED_DAYS
+        )
         with _step(console, f"simulating a year of {SIMULATED_COMMUNITIES} communities") as progress:
-            write_simulated(
-                path,
-                events=SIMULATED_EVENTS,
-                seed=SIMULATED_SEED,
-                communities=SIMULATED_COMMUNITIES,
-                days=SIMULATED_DAYS,
-                progress=progress.at,
-            )
+            write_feed(path, plan, progress.at)
     return path
+
+
+def _rules_beside(path: Path) -> Path:
+    from streams.simulation.feed import rules_path
+
+    return rules_path(path)
+
+
+def _make_folder(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"the data folder {data_dir} cannot be made: {error.strerror}; choose another with --data"
+        ) from None
 
 
 def _feed(session: Session, files: list[Path], console: Console, check: Callable[[], None]) -> None:
@@ -146,9 +160,11 @@ def _as_json(accounts: dict[str, Account], rate: float, elapsed: float, data_dir
 
 
 def _closing_words(landed: int, rate: float, elapsed: float, settings: Settings) -> str:
+    from streams.cli.console import command_name
+
     if landed == 0:
         head = "nothing new: these files were fed into this folder before"
     else:
         head = f"{landed:,} events landed in {elapsed:.1f} s, {rate:,.0f} events/s from feeding to landed"
     folder = "" if settings.data_dir == Path("data") else f" --data {settings.data_dir}"
-    return f"{head}\nask it: qunpulse sql \"SELECT * FROM qunpulse.activity_now WHERE window = '7d'\"{folder}"
+    return f"{head}\nask it: {command_name()} sql \"SELECT * FROM qunpulse.activity_now WHERE window = '7d'\"{folder}"

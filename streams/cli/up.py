@@ -13,6 +13,7 @@ from streams.cli.options import ConfigFile, DataDir, RulesFile, load_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from streams.cli.live_feed import LiveFeed
     from streams.cli.session import Session
     from streams.cli.worker_process import WorkerProcess
 
@@ -47,30 +48,31 @@ def up(
         worker = running.enter_context(WorkerProcess(session.settings, settings.data_dir))
         with step(console, "waiting for the worker"):
             worker.wait_until_ready()
-        if not no_feed:
-            running.enter_context(LiveFeed(session.settings, rate))
+        feed = None if no_feed else running.enter_context(LiveFeed(session.settings, rate))
         _say_where(console, session, worker)
         try:
-            _watch(console, session, worker)
+            _watch(console, session, worker, feed)
         except KeyboardInterrupt:
             console.print("stopping; Ctrl-C was heard, this takes a few seconds", style="dim")
 
 
 def _say_where(console: Console, session: Session, worker: WorkerProcess) -> None:
+    from streams.cli.console import command_name
+
     settings = session.settings
     folder = settings.data_dir
     console.print(f"Kafka       {settings.kafka_bootstrap_servers}", markup=False)
     console.print(f"ClickHouse  http://{settings.clickhouse_host}:{settings.clickhouse_port}", markup=False)
     console.print(f"metrics     http://{settings.metrics_host}:{worker.metrics_port}/metrics", markup=False)
     console.print(
-        f"ask         qunpulse sql \"SELECT * FROM qunpulse.activity_now WHERE window = '1h'\" --data {folder}",
+        f"ask         {command_name()} sql \"SELECT * FROM qunpulse.activity_now WHERE window = '1h'\" --data {folder}",
         markup=False,
         soft_wrap=True,
     )
     console.print("Ctrl-C stops everything")
 
 
-def _watch(console: Console, session: Session, worker: WorkerProcess) -> None:
+def _watch(console: Console, session: Session, worker: WorkerProcess, feed: LiveFeed | None) -> None:
     """A line that says what was consumed and how far behind it is, until something ends."""
     from streams.accounts import by_topic
 
@@ -78,6 +80,8 @@ def _watch(console: Console, session: Session, worker: WorkerProcess) -> None:
         last, since = -1, time.monotonic()
         while True:
             session.check(worker)
+            if feed is not None:
+                feed.check()
             consumed = sum(account.consumed for account in by_topic(session.books()).values())
             behind, _ = session.behind()
             now = time.monotonic()
