@@ -9,7 +9,7 @@ stamp=$venv/.installed
 sum=$(cat requirements.lock pyproject.toml | cksum)
 
 is_new_enough() {
-    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
 if [ -x $venv/bin/python ] && is_new_enough $venv/bin/python; then
@@ -18,7 +18,8 @@ if [ -x $venv/bin/python ] && is_new_enough $venv/bin/python; then
     fi
 else
     python=
-    for name in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+    # The system's own interpreter first: distributions build theirs optimised, version managers often do not.
+    for name in ${PYTHON:-} /usr/bin/python3 python3 python3.13 python3.12 python3.11; do
         if is_new_enough "$name"; then
             python=$name
             break
@@ -39,8 +40,9 @@ fi
 
 echo "installing the packages that requirements.lock pins (the first time takes a minute or two)" >&2
 rm -f $stamp
-# The lock is complete, so nothing is left to resolve; modules are compiled when they are first used.
-$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+# The lock is complete, so nothing is left to resolve. Modules are compiled now: where Python may not write byte code
+# later, every process would compile them anew at its start.
+$venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 # setuptools is among the pinned packages, so building our own package downloads nothing.
 $venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 echo "$sum" >$stamp

@@ -111,7 +111,9 @@ class DedupIndex:
         entries = np.empty(len(what), ENTRY)
         entries["hash"], entries["more"], entries["what"] = hashed[:, 0], hashed[:, 1], what
         self._segments.append(entries)
-        self._push(entries[np.argsort(entries["hash"])])
+        # Newest first here too: an id may expire and come again inside one batch.
+        newest_first = entries[::-1]
+        self._push(newest_first[np.argsort(newest_first["hash"], kind="stable")])
 
     def _push(self, run: npt.NDArray[Any]) -> None:
         self._runs.append(run)

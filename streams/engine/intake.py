@@ -111,16 +111,10 @@ class Intake:
         appended_ms = np.array([record.timestamp for record in records], np.int64)
         values = [record.value for record in records]
         decoded = self._decoder.decode(TYPE_OF[topic], values, appended_ms)
-        misrouted = self._drop_misrouted(decoded)
+        misrouted, keys = self._settle_members(decoded)
         columns, times = decoded.columns, decoded.occurred_at_ms
-        names = columns["community_id"]
-        community = self._directory.communities(names)
-        if len(self._directory.community_names) > MAX_COMMUNITIES:
-            raise QunpulseError(
-                f"partition {self._partition} has more than {MAX_COMMUNITIES} communities; "
-                "use more partitions (this needs a rebuild)"
-            )
-        member = self._directory.members(names, columns[ACTOR[decoded.event_type]])
+        member = self._directory.numbers(keys)
+        community = self._directory.community_of[member]
         merge_key = np.full(len(records), np.iinfo(np.int64).min)
         merge_key[decoded.valid] = times
         chunk = Chunk(
@@ -134,7 +128,7 @@ class Intake:
             occurred_at_ms=times,
             community=community,
             member=member,
-            hashed=hashes(EVENT_TOPICS.index(topic), names, columns["event_id"]),
+            hashed=hashes(EVENT_TOPICS.index(topic), columns["community_id"], columns["event_id"]),
             what=describe(community, member, times, for_ever=decoded.event_type == "referral"),
             columns=columns,
         )
@@ -142,23 +136,47 @@ class Intake:
         chunk.misrouted = {at: chunk.refuse(at, "misrouted", name) for at, name in misrouted.items()}
         return chunk
 
-    def _drop_misrouted(self, decoded: DecodedChunk) -> dict[int, str]:
-        """Take events of foreign communities out; returns their communities by record position."""
-        names = decoded.columns["community_id"]
-        foreign = {name for name in set(names) if self._home_of(name) != self._partition}
-        if not foreign:
-            return {}
-        away = np.fromiter((name in foreign for name in names), np.bool_, len(names))
-        misrouted = {int(decoded.valid[at]): names[at] for at in np.flatnonzero(away).tolist()}
-        stay = np.flatnonzero(~away)
-        decoded.valid = decoded.valid[stay]
-        decoded.occurred_at_ms = decoded.occurred_at_ms[stay]
-        kept = stay.tolist()
-        decoded.columns = {name: [column[at] for at in kept] for name, column in decoded.columns.items()}
-        return misrouted
+    def _settle_members(self, decoded: DecodedChunk) -> tuple[dict[int, str], list[str]]:
+        """Give new members their numbers and take events of foreign communities out.
+
+        Returns:
+            The communities of the events taken out, by record position, and the member key of each event that stays.
+        """
+        actor = ACTOR[decoded.event_type]
+        keys = self._directory.keys(decoded.columns["community_id"], decoded.columns[actor])
+        unknown = self._directory.unknown(keys)
+        if not unknown:
+            return {}, keys  # a member that is known belongs here
+        names = {key.partition("\0")[0] for key in unknown}
+        foreign = {name for name in names if self._home_of(name) != self._partition}
+        misrouted: dict[int, str] = {}
+        if foreign:
+            misrouted = _take_out(decoded, foreign)
+            keys = self._directory.keys(decoded.columns["community_id"], decoded.columns[actor])
+            unknown = self._directory.unknown(keys)
+        self._directory.add(unknown)
+        if len(self._directory.community_names) > MAX_COMMUNITIES:
+            raise QunpulseError(
+                f"partition {self._partition} has more than {MAX_COMMUNITIES} communities; "
+                "use more partitions (this needs a rebuild)"
+            )
+        return misrouted, keys
 
     def _home_of(self, community: str) -> int:
         home = self._home.get(community)
         if home is None:
             home = self._home[community] = partition_for(community.encode(), self._partitions)
         return home
+
+
+def _take_out(decoded: DecodedChunk, foreign: set[str]) -> dict[int, str]:
+    """Take events of the given communities out of a chunk; returns their communities by record position."""
+    names = decoded.columns["community_id"]
+    away = np.fromiter((name in foreign for name in names), np.bool_, len(names))
+    misrouted = {int(decoded.valid[at]): names[at] for at in np.flatnonzero(away).tolist()}
+    stay = np.flatnonzero(~away)
+    decoded.valid = decoded.valid[stay]
+    decoded.occurred_at_ms = decoded.occurred_at_ms[stay]
+    kept = stay.tolist()
+    decoded.columns = {name: [column[at] for at in kept] for name, column in decoded.columns.items()}
+    return misrouted

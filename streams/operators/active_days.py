@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.operators.base import Ints
+from streams.operators.member_rows import HasFields
 
 KEPT = 32
 FIELDS: list[tuple[Any, ...]] = [("days", "<u2", KEPT), ("day_count", "<u4")]
 """Fields of a member's row: a ring of days since 1970-01-01, and how many were ever written to it."""
 
 
-def note_days(rows: npt.NDArray[Any], member: Ints, day: Ints) -> None:
+def note_days(rows: HasFields, member: Ints, day: Ints) -> None:
     """Add active days to members' rings; pairs are distinct and new to their member's day."""
     order = np.lexsort((day, member))
     member, day = member[order], day[order]
@@ -32,7 +33,7 @@ def note_days(rows: npt.NDArray[Any], member: Ints, day: Ints) -> None:
             _insert(rows, one, late_day)
 
 
-def _insert(rows: npt.NDArray[Any], member: int, day: int) -> None:
+def _insert(rows: HasFields, member: int, day: int) -> None:
     """Put a day between others: events may come in any order inside the allowed lateness."""
     count = int(rows["day_count"][member])
     kept = min(count, KEPT)
@@ -42,7 +43,7 @@ def _insert(rows: npt.NDArray[Any], member: int, day: int) -> None:
     rows["day_count"][member] = len(days)
 
 
-def rhythm(rows: npt.NDArray[Any]) -> tuple[Ints, npt.NDArray[np.float32]]:
+def rhythm(rows: HasFields) -> tuple[Ints, npt.NDArray[np.float32]]:
     """Active days in the 30 that end with the last one, and the median gap between consecutive ones (NaN below two)."""
     count = rows["day_count"].astype(np.int64)
     kept = np.minimum(count, KEPT)
@@ -50,11 +51,11 @@ def rhythm(rows: npt.NDArray[Any]) -> tuple[Ints, npt.NDArray[np.float32]]:
     place = (count[:, None] - kept[:, None] + step) % KEPT
     days = np.take_along_axis(rows["days"], place, axis=1).astype(np.int64)
     inside = step < kept[:, None]
-    last = days[np.arange(len(rows)), np.maximum(kept - 1, 0)]
+    last = days[np.arange(len(count)), np.maximum(kept - 1, 0)]
     active_30 = (inside & (days > last[:, None] - 30)).sum(axis=1)
     gaps = np.where(inside[:, 1:], days[:, 1:] - days[:, :-1], np.iinfo(np.int64).max)
     gaps.sort(axis=1)
     number = np.maximum(kept - 1, 1)
-    at = np.arange(len(rows))
+    at = np.arange(len(count))
     median = (gaps[at, (number - 1) // 2] / 2 + gaps[at, number // 2] / 2).astype(np.float32)
     return active_30, np.where(kept >= 2, median, np.float32("nan"))

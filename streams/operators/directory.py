@@ -15,7 +15,8 @@ class Directory:
 
     def __init__(self) -> None:
         self.community_names: list[str] = []
-        self.member_keys: list[str] = []  # "community\0member"
+        self.member_ids: list[str] = []
+        """The id of each member as the contract has it, by number."""
         self._communities: dict[str, int] = {}
         self._members: dict[str, int] = {}
         self._community_of = np.empty(0, np.int64)
@@ -23,37 +24,35 @@ class Directory:
     @property
     def community_of(self) -> Ints:
         """Community number by member number."""
-        return self._community_of[: len(self.member_keys)]
+        return self._community_of[: len(self.member_ids)]
 
-    def member_id(self, member: int) -> str:
-        """The id of a member as the contract has it."""
-        return self.member_keys[member].partition("\0")[2]
+    @staticmethod
+    def keys(names: list[str], member_ids: list[str]) -> list[str]:
+        """Keys of members, given their communities' names: ``community\\0member`` (no id holds a NUL)."""
+        return list(map("\0".join, zip(names, member_ids, strict=True)))
 
-    def communities(self, names: list[str]) -> Ints:
-        """Numbers of the named communities; unknown ones are given the next numbers."""
-        numbers = list(map(self._communities.get, names))
-        if None in numbers:
-            new = dict.fromkeys(name for name, number in zip(names, numbers, strict=True) if number is None)
-            start = len(self.community_names)
-            self._communities.update(zip(new, range(start, start + len(new)), strict=True))
-            self.community_names += new
-            numbers = list(map(self._communities.__getitem__, names))
-        return np.array(numbers, np.int64)
+    def unknown(self, keys: list[str]) -> list[str]:
+        """The keys without a number, each once, in their order."""
+        if None not in (numbers := list(map(self._members.get, keys))):
+            return []
+        return list(dict.fromkeys(key for key, number in zip(keys, numbers, strict=True) if number is None))
 
-    def members(self, names: list[str], member_ids: list[str]) -> Ints:
-        """Numbers of members of known communities; unknown members are given the next numbers."""
-        keys = list(map("\0".join, zip(names, member_ids, strict=True)))
-        numbers = list(map(self._members.get, keys))
-        if None in numbers:
-            new = dict.fromkeys(key for key, number in zip(keys, numbers, strict=True) if number is None)
-            start = len(self.member_keys)
-            self._members.update(zip(new, range(start, start + len(new)), strict=True))
-            self.member_keys += new
-            homes = [self._communities[key.partition("\0")[0]] for key in new]
-            self._community_of = grown(self._community_of, len(self.member_keys), -1)
-            self._community_of[start : start + len(new)] = homes
-            numbers = list(map(self._members.__getitem__, keys))
-        return np.array(numbers, np.int64)
+    def add(self, keys: list[str]) -> None:
+        """Give unknown members, and their communities where they are unknown too, the next numbers."""
+        names, ids = zip(*(key.split("\0") for key in keys), strict=True) if keys else ((), ())
+        for name in names:
+            if name not in self._communities:
+                self._communities[name] = len(self.community_names)
+                self.community_names.append(name)
+        start = len(self.member_ids)
+        self._members.update(zip(keys, range(start, start + len(keys)), strict=True))
+        self.member_ids += ids
+        self._community_of = grown(self._community_of, len(self.member_ids), -1)
+        self._community_of[start : start + len(keys)] = [self._communities[name] for name in names]
+
+    def numbers(self, keys: list[str]) -> Ints:
+        """Numbers of known members."""
+        return np.array(list(map(self._members.__getitem__, keys)), np.int64)
 
     def restore_community(self, number: int, name: str) -> None:
         """Give a community the number it had; numbers may come back in any order, gaps are filled with nobody."""
@@ -62,15 +61,15 @@ class Directory:
         self.community_names[number] = name
         self._communities[name] = number
 
-    def restore_members(self, numbers: Ints, keys: list[str], community: Ints) -> None:
-        """Give members the numbers they had."""
+    def restore_members(self, numbers: Ints, keys: list[str]) -> None:
+        """Give members of known communities the numbers they had."""
         if len(numbers) == 0:
             return
         size = int(numbers.max()) + 1
-        if size > len(self.member_keys):
-            self.member_keys.extend([""] * (size - len(self.member_keys)))
+        self.member_ids.extend([""] * (size - len(self.member_ids)))
         self._community_of = grown(self._community_of, size, -1)
-        self._community_of[numbers] = community
-        for number, key in zip(numbers.tolist(), keys, strict=True):
-            self.member_keys[number] = key
+        names, ids = zip(*(key.split("\0") for key in keys), strict=True)
+        self._community_of[numbers] = [self._communities[name] for name in names]
+        for number, member_id in zip(numbers.tolist(), ids, strict=True):
+            self.member_ids[number] = member_id
         self._members.update(zip(keys, numbers.tolist(), strict=True))

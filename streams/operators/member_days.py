@@ -74,7 +74,7 @@ class MemberDays(KeyedRows):
         """Derived rows; ``start_ms`` is the start of each row's day in UTC, ``names`` the community names."""
         day, member = self.places(rows)
         mine = self.rows[rows]
-        ids = [self._directory.member_id(number) for number in member.tolist()]
+        ids = list(map(self._directory.member_ids.__getitem__, member.tolist()))
         columns = {
             "community_id": names.take(pa.array(self._directory.community_of[member])),
             "day": pa.array(start_ms // 1000).cast(pa.timestamp("s", "UTC")),

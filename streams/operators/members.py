@@ -24,6 +24,7 @@ from streams.operators.base import (
     rows_of,
 )
 from streams.operators.directory import Directory
+from streams.operators.member_rows import Groups, MemberRows
 from streams.operators.presence import ACTIVE, pane_and_member
 from streams.operators.roster import (
     ACTION_RANK,
@@ -80,13 +81,13 @@ class Members:
     def __init__(self, directory: Directory, roster: Roster) -> None:
         self._directory = directory
         self._roster = roster
-        self._rows = np.empty(0, _ROW)
+        self._rows = MemberRows(_fresh())
         self._dirty = np.empty(0, np.bool_)
         self._new_days = np.empty(0, np.bool_)
         self._size = np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self._directory.member_keys)
+        return len(self._directory.member_ids)
 
     def sizes(self, communities: int) -> Ints:
         """Roster size (in or observed) by community number."""
@@ -110,7 +111,6 @@ class Members:
         touched = np.unique(np.concatenate([events.member for events in batch.by_type.values()]))
         before = self._in_roster(touched)
         self._see(batch)
-        self._count(batch)
         self._note_days(*active_days)
         self._dirty[touched] = True
         change = self._in_roster(touched).astype(np.int64) - before
@@ -128,54 +128,53 @@ class Members:
 
     def _see(self, batch: Batch) -> None:
         rows = self._rows
-        for events in batch.by_type.values():
-            np.minimum.at(rows["first_seen_ms"], events.member, events.occurred_at_ms)
-        message, join, order = batch.get("message"), batch.get("join"), batch.get("order")
-        if message is not None:
-            np.maximum.at(rows["seen_ms"], message.member, message.occurred_at_ms)
-            np.maximum.at(rows["posted_ms"], message.member, message.occurred_at_ms)
-            self._set_role(message, message.columns["sender_role"])
-        if order is not None:
-            paid = order.where("status", "paid")
-            np.maximum.at(rows["seen_ms"], order.member[paid], order.occurred_at_ms[paid])
-        if join is not None:
-            self._set_role(join, join.columns["role"])
-            self._set_roster(join)
+        for event_type, events in batch.by_type.items():
+            groups, times = Groups(events.member), events.occurred_at_ms
+            rows.lower("first_seen_ms", groups, times)
+            if event_type == "message":
+                rows.raise_("seen_ms", groups, times)
+                rows.raise_("posted_ms", groups, times)
+                self._set_role(groups, events, events.columns["sender_role"])
+                self._count_messages(groups, events)
+            elif event_type == "join":
+                self._set_role(groups, events, events.columns["role"])
+                self._set_roster(groups, events)
+            elif event_type == "order":
+                self._count_orders(events)
+            else:
+                rows.add("referrals", groups, np.ones(len(events), np.int64))
 
-    def _set_role(self, events: Events, roles: list[str]) -> None:
+    def _set_role(self, groups: Groups, events: Events, roles: list[str]) -> None:
         rank = np.fromiter(map(ROLE_RANK.__getitem__, roles), np.int64, len(roles))
-        np.maximum.at(self._rows["role"], events.member, ranked(events.occurred_at_ms, rank))
+        self._rows.raise_("role", groups, ranked(events.occurred_at_ms, rank))
 
-    def _set_roster(self, join: Events) -> None:
-        rows, times = self._rows, join.occurred_at_ms
-        rank = np.fromiter(map(ACTION_RANK.__getitem__, join.columns["action"]), np.int64, len(join))
-        np.maximum.at(rows["roster"], join.member, ranked(times, rank))
-        joined, left = rank == ACTION_RANK["joined"], rank >= ACTION_RANK["left"]
-        np.maximum.at(rows["joined_ms"], join.member[joined], times[joined])
-        np.maximum.at(rows["left_ms"], join.member[left], times[left])
-        listed = join.columns["joined_at"]
-        for position in np.flatnonzero(rank == ACTION_RANK["present"]).tolist():
-            if listed[position] is not None:
-                member = join.member[position]
-                rows["listed_joined_ms"][member] = max(rows["listed_joined_ms"][member], listed[position])
+    def _set_roster(self, groups: Groups, joins: Events) -> None:
+        rows, times = self._rows, joins.occurred_at_ms
+        rank = np.fromiter(map(ACTION_RANK.__getitem__, joins.columns["action"]), np.int64, len(joins))
+        rows.raise_("roster", groups, ranked(times, rank))
+        rows.raise_("joined_ms", groups, np.where(rank == ACTION_RANK["joined"], times, NEVER))
+        rows.raise_("left_ms", groups, np.where(rank >= ACTION_RANK["left"], times, NEVER))
+        listed = [NEVER if at is None else at for at in joins.columns["joined_at"]]
+        present = rank == ACTION_RANK["present"]
+        rows.raise_("listed_joined_ms", groups, np.where(present, np.array(listed, np.int64), NEVER))
 
-    def _count(self, batch: Batch) -> None:
-        rows = self._rows
-        message, order, referral = batch.get("message"), batch.get("order"), batch.get("referral")
-        if message is not None:
-            member = ~message.where("sender_role", *STAFF_ROLES)
-            interaction = message.where("kind", *INTERACTION_KINDS)
-            np.add.at(rows["messages"], message.member[member & ~interaction], 1)
-            np.add.at(rows["interactions"], message.member[member & interaction], 1)
-        if order is not None:
-            paid = order.where("status", "paid")
-            who, when = order.member[paid], order.occurred_at_ms[paid]
-            np.add.at(rows["orders"], who, 1)
-            np.minimum.at(rows["first_order_ms"], who, when)
-            np.maximum.at(rows["last_order_ms"], who, when)
-            np.add.at(rows["monetary_minor"], who, np.array(order.columns["amount_minor"], np.int64)[paid])
-        if referral is not None:
-            np.add.at(rows["referrals"], referral.member, 1)
+    def _count_messages(self, groups: Groups, messages: Events) -> None:
+        member = ~messages.where("sender_role", *STAFF_ROLES)
+        interaction = messages.where("kind", *INTERACTION_KINDS)
+        self._rows.add("messages", groups, (member & ~interaction).astype(np.int64))
+        self._rows.add("interactions", groups, (member & interaction).astype(np.int64))
+
+    def _count_orders(self, orders: Events) -> None:
+        paid = orders.where("status", "paid")
+        if not paid.any():
+            return
+        rows, times = self._rows, orders.occurred_at_ms[paid]
+        groups = Groups(orders.member[paid])
+        rows.add("orders", groups, np.ones(len(times), np.int64))
+        rows.raise_("seen_ms", groups, times)
+        rows.lower("first_order_ms", groups, times)
+        rows.raise_("last_order_ms", groups, times)
+        rows.add("monetary_minor", groups, np.array(orders.columns["amount_minor"], np.int64)[paid])
 
     def _note_days(self, pairs: Keys, flags: Ints) -> None:
         day, member = pane_and_member(pairs[(flags & ACTIVE) != 0])
@@ -183,7 +182,7 @@ class Members:
         self._new_days[member] = True
 
     def _in_roster(self, members: Ints) -> Mask:
-        rows = self._rows[members]
+        rows = self._rows.of(members, "roster", "posted_ms", "left_ms", "first_seen_ms")
         status, _ = status_of(rows, self._roster.missed_ms(self._directory.community_of[members], heard_ms(rows)))
         inside: Mask = (status != LEFT) & (rows["first_seen_ms"] != -NEVER)
         return inside
@@ -210,7 +209,7 @@ class Members:
         self._dirty[changed] = False
         stale = np.flatnonzero(self._new_days)
         self._new_days[stale] = False
-        active_30, gap = rhythm(self._rows[stale])
+        active_30, gap = rhythm(self._rows.of(stale, "days", "day_count"))
         self._rows["active_days_30"][stale] = active_30
         self._rows["typical_gap_days"][stale] = gap
         return changed
@@ -220,18 +219,19 @@ class Members:
         if len(changed) == 0:
             return []
         self._rows["number"][changed] = changed
-        keys = pa.array(list(map(self._directory.member_keys.__getitem__, changed.tolist())), pa.large_string())
-        return [StateRows("members", keys.cast(pa.large_binary()), fixed_binary(self._rows[changed]))]
+        names = map(self._directory.community_names.__getitem__, self._directory.community_of[changed].tolist())
+        ids = map(self._directory.member_ids.__getitem__, changed.tolist())
+        keys = pa.array(self._directory.keys(list(names), list(ids)), pa.large_string())
+        return [StateRows("members", keys.cast(pa.large_binary()), fixed_binary(self._rows.packed(changed)))]
 
     def restore(self, keys: pa.Array, payloads: pa.Array) -> None:
         """Take rows back; communities must be known to the directory."""
         rows = rows_of(payloads, _ROW)
         numbers = rows["number"].astype(np.int64)
         names = keys.cast(pa.large_binary()).cast(pa.large_string()).to_pylist()
-        homes = self._directory.communities([name.partition("\0")[0] for name in names])
-        self._directory.restore_members(numbers, names, homes)
+        self._directory.restore_members(numbers, names)
         self._room()
-        self._rows[numbers] = rows
+        self._rows.unpack(numbers, rows)
 
     def recount(self) -> None:
         """Work out all roster sizes, after everything else is restored."""
@@ -243,13 +243,13 @@ class Members:
 
     def table(self, changed: Ints, names: pa.Array) -> pa.Table:
         """Derived rows of the given members; ``names`` are the community names by number."""
-        rows = self._rows[changed]
+        rows = self._rows.of(changed)
         community = self._directory.community_of[changed]
         status, left_ms = status_of(rows, self._roster.missed_ms(community, heard_ms(rows)))
         joined_ms = np.where(rows["joined_ms"] != NEVER, rows["joined_ms"], rows["listed_joined_ms"])
         orders = rows["orders"]
         between = np.where(orders > 0, rows["last_order_ms"] - rows["first_order_ms"], 0) / 86_400_000
-        ids = [self._directory.member_id(number) for number in changed.tolist()]
+        ids = list(map(self._directory.member_ids.__getitem__, changed.tolist()))
         role = np.where(rows["role"] == NOTHING, 0, rows["role"] & 7)
         gap = rows["typical_gap_days"]
         return pa.table(
@@ -268,7 +268,7 @@ class Members:
                 "referrals": pa.array(np.ascontiguousarray(rows["referrals"])),
                 "active_days_30": pa.array(np.ascontiguousarray(rows["active_days_30"])),
                 "typical_gap_days": pa.array(np.ascontiguousarray(gap), mask=np.isnan(gap)),
-                "tier": pa.array(["ordinary"]).take(pa.array(np.zeros(len(rows), np.int8))),
+                "tier": pa.array(["ordinary"]).take(pa.array(np.zeros(len(changed), np.int8))),
                 "x": pa.array(np.maximum(orders.astype(np.int64) - 1, 0).astype(np.uint32)),
                 "t_x_days": pa.array(between.astype(np.float32)),
                 "monetary_minor": pa.array(np.ascontiguousarray(rows["monetary_minor"])),
@@ -277,8 +277,8 @@ class Members:
 
     def _room(self) -> None:
         size = len(self)
-        if size > len(self._rows):
-            self._rows = grown(self._rows, size, _fresh())
+        if size > len(self._dirty):
+            self._rows.grow(size)
             self._dirty = grown(self._dirty, size, False)
             self._new_days = grown(self._new_days, size, False)
 

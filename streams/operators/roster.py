@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.operators.base import NEVER, Events, Ints, Mask, StateRows, binary
+from streams.operators.member_rows import Fields
 
 ACTIVE, LEFT, OBSERVED = 0, 1, 2
 STATUSES = ("active", "left", "observed")
@@ -32,7 +32,7 @@ def ranked_time(value: Ints) -> Ints:
     return np.where(value == NOTHING, NEVER, value >> 3)
 
 
-def status_of(rows: npt.NDArray[Any], missed_ms: Ints) -> tuple[npt.NDArray[np.int8], Ints]:
+def status_of(rows: Fields, missed_ms: Ints) -> tuple[npt.NDArray[np.int8], Ints]:
     """Status of each member row and the time it left (NEVER when it did not).
 
     ``missed_ms`` is, a row, the time of the first complete snapshot after :func:`heard_ms` (NEVER when there is none).
@@ -40,7 +40,7 @@ def status_of(rows: npt.NDArray[Any], missed_ms: Ints) -> tuple[npt.NDArray[np.i
     roster_ms = ranked_time(rows["roster"])
     leaving = (rows["roster"] != NOTHING) & ((rows["roster"] & 7) >= ACTION_RANK["left"])
     left = leaving & (rows["posted_ms"] <= roster_ms)
-    status = np.full(len(rows), OBSERVED, np.int8)
+    status = np.full(len(missed_ms), OBSERVED, np.int8)
     status[(rows["roster"] != NOTHING) & ~leaving] = ACTIVE
     status[left] = LEFT
     left_ms = rows["left_ms"].astype(np.int64)
@@ -50,7 +50,7 @@ def status_of(rows: npt.NDArray[Any], missed_ms: Ints) -> tuple[npt.NDArray[np.i
     return status, np.where(missing, missed_ms, left_ms)
 
 
-def heard_ms(rows: npt.NDArray[Any]) -> Ints:
+def heard_ms(rows: Fields) -> Ints:
     """When each member was last heard of, as far as a snapshot is concerned: roster event or message."""
     heard: Ints = np.maximum(ranked_time(rows["roster"]), rows["posted_ms"])
     return heard
