@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.partitioning import partition_for
 from schemas.topics import EVENT_TOPICS, TOPIC_OF
 from tests.batches import DAY_MS, HOUR_MS, Event, Replay, event, rfc3339
-from tests.feeds import START_MS
+from tests.made_up_feeds import START_MS
 from tests.recount import actor, ms_of
 
 PARTITIONS = 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.topics import EVENT_TOPICS
 from tests.batches import DAY_MS, HOUR_MS, KEYS, Replay
-from tests.feeds import made_up_feed, shuffled_inside
+from tests.made_up_feeds import made_up_feed, shuffled_inside
 from tests.recount import WINDOWS, Recount, moment, ms_of
 
 ZONES = {"群": "Europe/Berlin", "sp": "America/Sao_Paulo", "kt": "Asia/Kathmandu"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.batches import Event, Replay, event
-from tests.feeds import START_MS
+from tests.made_up_feeds import START_MS
 from tests.recount import Recount, ms_of
 
 
