@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from streams.operators.base import Ints, grown
 
+_MOST_SUMMED = float(2**63 - 2**30)
+"""Sums up to here are told from overflows in float64, whatever it rounds."""
+
 Fields = Mapping[str, npt.NDArray[Any]]
 """Arrays by field name, one entry a member."""
 
@@ -76,6 +79,13 @@ class MemberRows:
         """Add the sum of its events' values to a field of each group's member."""
         sums = np.add.reduceat(values[groups.order], groups.starts)
         self._columns[name][groups.members] += sums.astype(self._columns[name].dtype)
+
+    def add_amounts(self, name: str, groups: Groups, amounts: Ints) -> None:
+        """Add amounts, none negative, to a field of each group's member; sums stop at the largest number of int64."""
+        column, amounts = self._columns[name], amounts[groups.order]
+        about = column[groups.members] + np.add.reduceat(amounts.astype(np.float64), groups.starts)
+        sums = column[groups.members] + np.add.reduceat(amounts, groups.starts)
+        column[groups.members] = np.where(about < _MOST_SUMMED, sums, np.iinfo(np.int64).max)
 
 
 class Groups:

@@ -174,7 +174,7 @@ class Members:
         rows.raise_("seen_ms", groups, times)
         rows.lower("first_order_ms", groups, times)
         rows.raise_("last_order_ms", groups, times)
-        rows.add("monetary_minor", groups, np.array(orders.columns["amount_minor"], np.int64)[paid])
+        rows.add_amounts("monetary_minor", groups, np.array(orders.columns["amount_minor"], np.int64)[paid])
 
     def _note_days(self, pairs: Keys, flags: Ints) -> None:
         day, member = pane_and_member(pairs[(flags & ACTIVE) != 0])

@@ -11,6 +11,9 @@ import pyarrow as pa
 from streams.operators.base import Events, Ints, StateRows, binary
 from streams.operators.local_days import DAY_MS
 
+_MOST_MINOR = int(np.iinfo(np.int64).max)
+"""Sums stop here: a thousand orders of the largest amount allowed must not stop the worker instead."""
+
 Place = tuple[int, int, str]
 """Community number, local day, currency."""
 
@@ -52,11 +55,11 @@ class Revenue:
             one = self._days.setdefault(place, _Day())
             if status == "paid":
                 one.orders += 1
-                one.gmv_minor += amount_minor
+                one.gmv_minor = min(one.gmv_minor + amount_minor, _MOST_MINOR)
                 one.buyers.add(member)
             else:
                 one.refunds += 1
-                one.refunded_minor += amount_minor
+                one.refunded_minor = min(one.refunded_minor + amount_minor, _MOST_MINOR)
             self._dirty.add(place)
 
     def settle(self, oldest_ms: Ints) -> None:
