@@ -135,6 +135,8 @@ class CommunityOperators:
             else:
                 self.activity.restore(name, *rows[name])
         self.members.recount()
+        known = [number for number, name in enumerate(self._directory.community_names) if name]
+        self.rolling.restore(np.array(known, np.int64))
 
     def sizes(self) -> dict[str, int]:
         """Entries in memory by name, for metrics."""

@@ -24,6 +24,8 @@ SUMS_MS = (24 * HOUR_MS, 720 * HOUR_MS)
 """How far back minute panes and hour panes are needed."""
 
 _NONE = -1
+_UNKNOWN = 1 << 40
+"""A figure that no window ever has."""
 
 
 class Rolling:
@@ -37,6 +39,12 @@ class Rolling:
         self._activity = activity
         self._directory = directory
         self._landed = np.empty((0, len(WINDOWS), len(FIGURES) + 1), np.int64)
+
+    def restore(self, communities: Ints) -> None:
+        """Land all windows of the given communities anew: what stands there is not known, and may be silent by now."""
+        if len(communities):
+            self._landed = grown(self._landed, int(communities.max()) + 1, _NONE)
+            self._landed[communities] = _UNKNOWN
 
     @staticmethod
     def move(last_minute: npt.NDArray[np.int32], pairs: Keys, flags: Ints) -> Ints:
