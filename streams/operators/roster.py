@@ -229,8 +229,10 @@ class Roster:
         for community, mine in self._open.items():
             for name in [name for name, one in mine.items() if one.latest_ms < oldest_ms[community]]:
                 del mine[name]
+        self._open = {community: mine for community, mine in self._open.items() if mine}
         for community, chain in self._chains.items():
-            chain.settle(int(oldest_ms[community]))
+            if len(chain.began) > 1:
+                chain.settle(int(oldest_ms[community]))
 
     def dirty(self, names: list[str]) -> list[StateRows]:
         """State rows of the communities whose roster changed; ``names`` by community number."""
