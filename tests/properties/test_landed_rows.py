@@ -107,9 +107,20 @@ def check_now(replay: Replay, recount: Recount, reference_ms: int) -> None:
             assert {name: row[name] for name in expected} == expected, f"{community} {window} at {moment(now_ms)}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=45, deadline=None)
 @given(st.integers(0, 40), st.integers(0, 2**32), st.sampled_from([HOUR_MS, DAY_MS, 3 * DAY_MS]), st.integers(1, 4))
 def test_landed_rows_equal_a_recount(count: int, seed: int, lateness_ms: int, communities: int) -> None:
+    replay_and_check(count, seed, lateness_ms, communities)
+
+
+@pytest.mark.long
+@settings(max_examples=600, deadline=None)
+@given(st.integers(0, 150), st.integers(0, 2**32), st.sampled_from([HOUR_MS, DAY_MS, 3 * DAY_MS]), st.integers(1, 4))
+def test_landed_rows_of_longer_feeds_equal_a_recount(count: int, seed: int, lateness_ms: int, communities: int) -> None:
+    replay_and_check(count, seed, lateness_ms, communities)
+
+
+def replay_and_check(count: int, seed: int, lateness_ms: int, communities: int) -> None:
     chance = random.Random(seed)
     span_ms = chance.choice([2 * HOUR_MS, 3 * DAY_MS, 45 * DAY_MS])
     feed = made_up_feed(chance, count, COMMUNITIES[:communities], span_ms)
