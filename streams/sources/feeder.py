@@ -9,6 +9,7 @@ is judged by community: a feed in which every community has one topic only needs
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -33,6 +34,10 @@ CHUNK_RECORDS: Final = 5_000
 CHUNKS_IN_FLIGHT: Final = 4
 BATCH_BYTES: Final = 256 * 1024
 LEDGER_INTERVAL_SECONDS: Final = 0.5
+HEARTBEAT_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 20
+"""How long a broker may be silent before the feed gives up."""
+CLOSING_SECONDS: Final = 3
 WINDOWS_IN_FLIGHT: Final = 2
 """Together they span the lateness: more of them would let records come late, fewer would wait for every round trip."""
 
@@ -158,6 +163,7 @@ class _Feed:
             acks="all",
             enable_idempotence=True,  # a retried batch neither repeats nor overtakes
             max_batch_size=BATCH_BYTES,
+            request_timeout_ms=PATIENCE_SECONDS * 1000,
         )
         await producer.start()
         try:
@@ -170,7 +176,9 @@ class _Feed:
             while on_their_way:
                 await self._acknowledge(on_their_way.popleft(), progress)
         finally:
-            await producer.stop()
+            # With the broker gone it would wait for what can no longer leave.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(producer.stop(), CLOSING_SECONDS)
 
     def _chunks(self) -> Iterator[tuple[int, int]]:
         """Bounds of runs of lines, none longer than a window of event time."""
@@ -227,7 +235,10 @@ class _Feed:
         return future
 
     async def _acknowledge(self, chunk: _Chunk, progress: Callable[[int, int], None]) -> None:
-        await asyncio.gather(*chunk.futures)
+        acknowledgement = asyncio.gather(*chunk.futures)
+        while not (await asyncio.wait([acknowledgement], timeout=HEARTBEAT_SECONDS))[0]:
+            progress(self.acknowledged, self.total)  # whoever watches may know why nothing moves, and end it
+        await acknowledgement
         self.acknowledged = chunk.end
         counts = np.bincount(self._file_of[chunk.begin : chunk.end], minlength=len(self._files)).tolist()
         for number, count in enumerate(counts):

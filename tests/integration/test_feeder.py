@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from infra.embedded.kafka import KafkaBroker
 from infra.embedded.stack import EmbeddedStack
 from schemas.partitioning import partition_for
 from schemas.topics import EVENT_TOPICS, JOINS, MESSAGES, topic_specs
 from streams.errors import InputError, KafkaUnavailable
 from streams.kafka_cluster import KafkaCluster
 from streams.settings import Settings
+from streams.sources import feeder
 from streams.sources.feeder import feed_files
 from streams.sources.files import MAX_LINE_BYTES
 from streams.sources.ledger import FeedLedger
@@ -197,4 +199,42 @@ def test_a_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(KafkaUnavailable, match=r"127\.0\.0\.1:1"):
         feed_files([path], settings, FeedLedger(tmp_path / "feed.json"))
     assert not (tmp_path / "feed.json").exists()
+    gc.collect()
+
+
+@pytest.mark.long  # two starts of a broker of its own
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_broker_that_goes_away_ends_the_feed_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeder, "PATIENCE_SECONDS", 2)
+    path = written(tmp_path / "a.ndjson", *(event(n, "message", "c", hours=n) for n in range(30_000)))
+    ledger = tmp_path / "feed.json"
+    broker = KafkaBroker(tmp_path / "broker", 0)
+    broker.start()
+    settings = Settings(kafka_bootstrap_servers=broker.bootstrap_servers)
+    stopped: list[int] = []
+
+    def stop_the_broker(sent: int, total: int) -> None:
+        if not stopped:
+            stopped.append(sent)
+            broker.stop()
+
+    try:
+        with KafkaCluster(broker.bootstrap_servers) as cluster:
+            cluster.apply(topic_specs(4))
+        with pytest.raises(KafkaUnavailable, match="feed again: it goes on where it stopped"):
+            feed_files([path], settings, FeedLedger(ledger), stop_the_broker)
+
+        broker = KafkaBroker(tmp_path / "broker", 0)
+        broker.start()
+        again = Settings(kafka_bootstrap_servers=broker.bootstrap_servers)
+        result = feed_files([path], again, FeedLedger(ledger))
+        assert 0 < result.sent < 30_000
+        assert result.sent + result.skipped == 30_000
+        with KafkaCluster(broker.bootstrap_servers) as cluster:
+            assert sum(span.end for span in cluster.spans([MESSAGES]).values()) >= 30_000
+    finally:
+        broker.stop()
     gc.collect()

@@ -98,6 +98,7 @@ class Oracle:
         self._duck = duckdb.connect()
         self._duck.execute("set TimeZone = 'UTC'")
         self._duck.execute("set threads = 2")
+        self._duck.execute("set enable_progress_bar = false")
         self._duck.register("raw_events", _columns(applied, zones))
         self._duck.execute("create table raw as select * from raw_events")
         self._duck.execute(

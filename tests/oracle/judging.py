@@ -48,6 +48,7 @@ def judge(events: Iterable[tuple[str, Event]], lateness_ms: int | None) -> list[
 def accounting(events: Iterable[tuple[str, Event]], verdicts: Iterable[tuple[Verdict, int]]) -> dict[str, Counter[str]]:
     """Per topic how many records met which end."""
     counts: dict[str, Counter[str]] = {}
-    for (topic, _), (verdict, _) in zip(events, verdicts, strict=True):
-        counts.setdefault(topic, Counter())[verdict] += 1
+    ends = Counter((topic, verdict) for (topic, _), (verdict, _) in zip(events, verdicts, strict=True))
+    for (topic, verdict), count in ends.items():
+        counts.setdefault(topic, Counter())[verdict] = count
     return counts
