@@ -142,11 +142,13 @@ async def _run(settings: Settings) -> None:
             await asyncio.gather(watching, return_exceptions=True)
             if worker.failed.done():
                 stop.set()  # nothing may hold up the way out of a failed worker
-            await worker.close()
-            stop.set()
-            await app.stop()
-            records.close()
-            clickhouse.close()
+            try:
+                await worker.close()
+            finally:
+                stop.set()
+                await app.stop()
+                records.close()
+                clickhouse.close()
         if worker.failed.done():
             raise worker.failed.result()
     finally:

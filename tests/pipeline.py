@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -153,6 +154,11 @@ class Pipeline:
     def log_of(self, worker: subprocess.Popen[bytes]) -> str:
         """What a worker has logged."""
         return (self._logs / f"worker-{self.workers.index(worker) + 1}.log").read_text(errors="replace")
+
+    def wait_log(self, worker: subprocess.Popen[bytes], pattern: str) -> None:
+        """Wait until a worker logs something new that matches."""
+        seen = len(self.log_of(worker))
+        self._wait(lambda: re.search(pattern, self.log_of(worker)[seen:]) is not None, f"no log line with {pattern!r}")
 
     def stop_workers(self) -> None:
         """Stop all workers cleanly; a worker that fails to stop fails the test."""

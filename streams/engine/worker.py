@@ -184,6 +184,8 @@ class Worker:
             log.warning("partition %d: taken over before the last flush; the new owner reads on: %s", number, error)
         except (QunpulseError, RetryStopped) as error:
             log.warning("partition %d: not released cleanly, its next owner will wait: %s", number, error)
+        except Exception as error:
+            self._fail(error)
 
     # -- what the agent brings ----------------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ class CommunityOperators:
         self.roster = Roster()
         self.members = Members(directory, self.roster)
         self.revenue = Revenue()
+        self._touched: list[Ints] = []
         self._names_array = pa.array([], pa.string())
 
     def apply(self, batch: Batch) -> None:
@@ -55,6 +56,7 @@ class CommunityOperators:
         if len(batch) == 0:
             return
         self.communities.apply(batch)
+        self._touched += [np.unique(events.community) for events in batch.by_type.values()]
         new_days = (np.empty(0, np.uint64), np.empty(0, np.int64))
         tallies = tally(batch)
         if tallies is not None:
@@ -115,7 +117,9 @@ class CommunityOperators:
             resync_needed = self.roster.resync_needed(count)
             derived["communities"] = self.communities.table(communities, sizes, resync_needed.astype(np.int64))
             derived["community_days"] = self.communities.days_table(communities)
-        derived["activity_now"] = self.rolling.rows(now_ms, sizes, self.members.last_minute, names)
+        touched = np.unique(np.concatenate(self._touched)) if self._touched else np.empty(0, np.int64)
+        self._touched = []
+        derived["activity_now"] = self.rolling.rows(now_ms, sizes, self.members.last_minute, touched, names)
         return state, {name: table for name, table in derived.items() if table is not None}
 
     def restore(self, rows: Mapping[str, tuple[pa.Array, pa.Array]]) -> None:

@@ -67,11 +67,17 @@ class Rolling:
             last_minute[who[later], column] = when[later]
         return np.unique(member)
 
-    def rows(self, now_ms: Ints, members: Ints, last_minute: npt.NDArray[np.int32], names: pa.Array) -> pa.Table | None:
-        """Derived rows of ``activity_now`` whose figures changed since the last call.
+    def rows(
+        self, now_ms: Ints, members: Ints, last_minute: npt.NDArray[np.int32], touched: Ints, names: pa.Array
+    ) -> pa.Table | None:
+        """Derived rows of ``activity_now`` whose figures changed since the last call, or whose community had events.
+
+        An event that comes late, but not too late, may lie in the window of a row that was landed a while ago and in
+        none that ends now: the figures stay, and yet the row would be wrong for its own ``as_of``.
 
         Args:
             last_minute: as :meth:`move` keeps it.
+            touched: numbers of the communities that had events since the last call.
             now_ms: now of each community, by number.
             members: roster size of each community, by number.
             names: community names by number.
@@ -94,6 +100,7 @@ class Rolling:
             now[:, position, DISTINCT] = self._distinct(last_minute, (end * pane_ms - length_ms) // MINUTE_MS)
             now[:, position, -1] = members
         changed = (now != self._landed[:count]).any(axis=2)
+        changed[touched] = True
         # A community without a figure in any window and without members has nothing to say yet.
         changed &= np.any((now > 0) | (self._landed[:count] > 0), axis=(1, 2), keepdims=True)[:, :, 0]
         self._landed[:count][changed] = now[changed]
