@@ -68,12 +68,12 @@ def _many_brackets(records: Sequence[bytes], joined: bytes) -> list[int]:
     opened: NDArray[np.bool_] = chars == _OPENERS[0]
     if b"[" in joined:
         opened |= chars == _OPENERS[1]
-    # Every valid record opens one bracket at least, so only the surplus over all can make one of them deep.
-    if np.count_nonzero(opened) - len(records) < MAX_NESTING:
+    places = np.flatnonzero(opened)
+    if len(places) <= MAX_NESTING:
         return []
     lengths = np.fromiter(map(len, records), np.int64, len(records))
     ends = np.cumsum(lengths + 1)  # with the line break behind each record
-    in_record = np.diff(np.searchsorted(np.flatnonzero(opened), ends), prepend=0)
+    in_record = np.diff(np.searchsorted(places, ends), prepend=0)
     many: list[int] = np.flatnonzero(in_record > MAX_NESTING).tolist()
     return many
 

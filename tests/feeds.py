@@ -17,7 +17,7 @@ FLUSH_EVERY = 100
 
 
 def disorderly(path: Path, seed: int, **plan: Any) -> SimulatedFeed:
-    """A feed with duplicates, shuffled arrival inside the lateness, and broken records; its rules file lies beside it."""
+    """A feed with duplicates, shuffled arrival inside the lateness, broken records; its rules file lies beside it."""
     return write_feed(path, Plan(seed=seed, **(PLAN | DISORDER | plan)))
 
 

@@ -1,4 +1,4 @@
-"""The whole pipeline under test: real broker, real worker processes, ClickHouse's own engine; compared with the oracle."""
+"""The whole pipeline under test: real broker, worker processes, ClickHouse's own engine; compared with the oracle."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class KafkaBroker:
         ]
 
     def _format(self, command: list[str | Path], properties: Path, cancelled: threading.Event | None) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = _cluster_id()
         formatting = ChildProcess(
             "preparing the broker's folder",
             [*command, "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", properties],
@@ -224,3 +224,11 @@ def answers(host: str, port: int) -> bool:
     except (OSError, struct.error):
         return False
     return bool(brokers > 0)
+
+
+def _cluster_id() -> str:
+    """A random id as Kafka writes them; one that begins with a dash would be read as an option by its own tool."""
+    while True:
+        drawn = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not drawn.startswith("-"):
+            return drawn

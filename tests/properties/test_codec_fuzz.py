@@ -34,3 +34,10 @@ def test_every_broken_payload_is_refused_among_good_ones() -> None:
 def test_the_generator_is_reproducible() -> None:
     assert list(broken_payloads(300, seed=3)) == list(broken_payloads(300, seed=3))
     assert list(broken_payloads(300, seed=3)) != list(broken_payloads(300, seed=4))
+
+
+def test_a_deep_record_is_found_however_few_brackets_its_neighbours_have() -> None:
+    deep = as_bytes(valid_event("message"))[:-1] + b', "extra": ' + b"[" * 64 + b"]" * 64 + b"}"
+    for neighbours in (0, 1, 100, 1_500):
+        chunk = Decoder(262_144).decode("message", [b"", *[b"x"] * neighbours, deep], None)
+        assert len(chunk.valid) == 0, f"accepted beside {neighbours} records without a bracket"
