@@ -6,6 +6,7 @@ import datetime as dt
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,7 @@ def local_date(time_ms: int, zone: str) -> dt.date:
     return (EPOCH + dt.timedelta(milliseconds=time_ms)).astimezone(ZoneInfo(zone)).date()
 
 
+@cache
 def day_start_ms(day: dt.date, zone: str) -> int | None:
     """The first instant with that date, found by looking at every quarter of an hour, then every minute."""
     noon_ms = ms_of(f"{day}T12:00:00+00:00")

@@ -171,3 +171,27 @@ def test_a_whole_history_at_once_equals_one_event_at_a_time() -> None:
             found += decide(part, engine.index, engine.clocks, LATENESS_MS, 3).tolist()
             engine.forget()
         assert found == expected
+
+
+def test_a_copy_of_a_late_event_is_late_too_though_its_minute_is_still_remembered() -> None:
+    minute_ms = START_MS // 60_000 * 60_000
+    clock = Seen(0, "clock", minute_ms + LATENESS_MS + 30_000, 0, False)
+    late = Seen(0, "late", minute_ms + 10_000, 0, False)
+    in_time = Seen(0, "in time", minute_ms + 40_000, 0, False)
+    history = [clock, late, late, in_time, in_time, clock, late]
+    found = decide(stretch_of(history), DedupIndex(), EventClocks(), LATENESS_MS, 3)
+    assert found.tolist() == [APPLIED, LATE, LATE, APPLIED, DUPLICATE, DUPLICATE, LATE]
+    assert found.tolist() == list(map(NaiveRule().outcome, history))
+
+
+def test_an_applied_event_is_a_duplicate_until_its_whole_minute_has_fallen_behind() -> None:
+    minute_ms = START_MS // 60_000 * 60_000
+    first = Seen(0, "first", minute_ms + 10_000, 0, False)
+    steps = [Seen(0, f"clock-{ms}", minute_ms + LATENESS_MS + ms, 0, False) for ms in (10_000, 59_999, 60_000)]
+    history = [first, *(one for step in steps for one in (step, first))]
+    assert list(map(NaiveRule().outcome, history))[2::2] == [DUPLICATE, DUPLICATE, LATE]
+    for size in (1, len(history)):
+        engine = Engine()
+        parts = [history[start : start + size] for start in range(0, len(history), size)]
+        found = [decide(stretch_of(part), engine.index, engine.clocks, LATENESS_MS, 3).tolist() for part in parts]
+        assert [outcome for part in found for outcome in part][2::2] == [DUPLICATE, DUPLICATE, LATE]

@@ -243,3 +243,35 @@ def test_offsets_with_gaps_are_counted_by_record() -> None:
     replay.partition.apply(dict.fromkeys(EVENT_TOPICS, replay.partition.arrivals), 0)
     assert replay.partition.accounts[topic].next_offset == 13
     assert replay.partition.accounts[topic].consumed == 4
+
+
+def played(*parts: list[dict[str, Any]], restart: bool) -> Replay:
+    """Each part sent, applied and flushed; with ``restart`` another worker takes over after each."""
+    replay = Replay()
+    for part in parts:
+        replay.send(*part)
+        replay.drain()
+        replay.flush()
+        if restart:
+            replay.restart()
+    return replay
+
+
+def test_a_restarted_worker_merges_as_if_it_had_never_stopped() -> None:
+    """What comes behind a later event of its topic is merged at that event's place, also after a restart."""
+    before = [event("message", "far ahead", START_MS + 50 * 3_600_000, "one")]
+    behind = event("message", "behind", START_MS + 10 * 3_600_000, "two")
+    between = event("join", "between", START_MS + 49 * 3_600_000, "two")
+    for restart in (False, True):
+        replay = played(before, [behind, between], restart=restart)
+        assert replay.partition.accounts[TOPIC_OF["message"]].late == 1
+
+
+def test_now_does_not_go_back_at_a_restart() -> None:
+    """In event mode a community is as old as the newest event of its partition, whoever works on it."""
+    before = [event("message", "a", START_MS, "quiet"), event("message", "b", START_MS + 3 * DAY_MS, "busy")]
+    after = [event("message", "c", START_MS + 1, "quiet")]
+    for restart in (False, True):
+        replay = played(before, after, restart=restart)
+        now = {row["window"]: row for row in replay.rows("activity_now") if row["community_id"] == "quiet"}
+        assert {window: row["messages"] for window, row in now.items()} == {"1h": 0, "24h": 0, "7d": 2, "30d": 2}
