@@ -88,7 +88,7 @@ def roster_histories(draw: st.DrawFn) -> list[Event]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(roster_histories(), st.integers(0, 2**32))
 def test_any_order_gives_the_same_roster(history: list[Event], seed: int) -> None:
     chance = random.Random(seed)
