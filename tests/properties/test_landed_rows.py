@@ -151,7 +151,7 @@ def test_nothing_leaves_the_state_while_an_event_may_still_change_it(zone: str) 
     """State leaves as early as it may, workers take over again and again, and events come as late as they may."""
     replay, feed = Replay({"c": zone}, lateness_ms=HOUR_MS), []
     start_ms = START_MS // DAY_MS * DAY_MS
-    for step in range(0, 40 * 60, 35):
+    for step in range(0, 40 * 60, 25):
         at = start_ms + step * 60_000
         behind = at - HOUR_MS + 1000
         new = [
