@@ -187,6 +187,7 @@ INSERT_SETTINGS: dict[str, Setting] = {
     "min_insert_block_size_rows": BLOCK_ROWS,
     "min_insert_block_size_bytes": BLOCK_BYTES,
     "input_format_parallel_parsing": 0,
+    "optimize_on_insert": 0,  # a flush has one row a key: there is nothing to collapse before it is written
     "throw_on_max_partitions_per_insert_block": 0,  # a backfill of decades touches many years at once
 }
 

@@ -49,8 +49,12 @@ def event_rows(
         "occurred_at": pa.array(occurred_at_ms).cast(pa.timestamp("ms", "UTC")),
     }
     for name, column in columns.items():
-        if column.count(None) == count:
-            continue
+        if column.count(column[0]) == count:
+            if column[0] is None or (column[0] in (False, 0) and name not in _NULLABLE):
+                continue  # the table's own default says the same
+            if isinstance(column[0], str):
+                landed[name] = _constant(column[0], count)
+                continue
         if name == "joined_at":
             landed[name] = pa.array(column, pa.timestamp("ms", "UTC"))
         elif name == "items":

@@ -30,6 +30,8 @@ EndOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 _IDLE_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
 """How often a partition without waiting records asks where its topics end: for lag, and for what is caught up."""
+_BEHIND_FACTOR = 5
+"""While a partition is behind, flushes come so much later: fewer and larger inserts, and nobody waits for freshness."""
 STALL_SECONDS = 60.0
 """Lag without any fetch for this long means that the consumer hangs (aiokafka 1154, 847): only a restart helps."""
 
@@ -130,7 +132,7 @@ class Worker:
             offsets[tp] = partition.next_offset[tp.topic]
         for number in new:
             owned = self._owned[number]
-            owned.fetched_at = asyncio.get_running_loop().time()
+            owned.fetched_at = owned.flushed_at = asyncio.get_running_loop().time()
             owned.loop = asyncio.create_task(self._run(owned), name=f"partition-{number}")
         self._metrics.partitions_assigned.set(len(self._owned))
         return offsets
@@ -276,7 +278,8 @@ class Worker:
                 self._metrics.paused(partition.number).set(0)
             else:
                 return
-        if full or now - owned.flushed_at >= settings.flush_interval_seconds:
+        interval_seconds = settings.flush_interval_seconds * (1 if owned.caught_up else _BEHIND_FACTOR)
+        if full or now - owned.flushed_at >= interval_seconds:
             owned.flushed_at = now
             plan = partition.collect(owned.claim, reference_ms, self._clock.now_ms())
             owned.flush = asyncio.create_task(self._write(owned, plan))

@@ -23,13 +23,13 @@ from schemas.partitioning import partition_for
 from schemas.topics import MESSAGES
 from tests.pipeline import Pipeline
 
-COMMUNITIES, MEMBERS, DAYS = 200, 300, 7
+COMMUNITIES, MEMBERS, DAYS = 200, 300, 1
 KINDS = ("text", "text", "text", "text", "image", "sticker", "link", "reaction", "reaction", "check_in")
 START = np.datetime64("2026-03-02T00:00:00.000")
 
 
 def chat(events: int, seed: int) -> Iterator[tuple[int, int, int, bytes]]:
-    """Chat of communities of unequal size over a week, by time: community, member, kind, record value."""
+    """A busy day of communities of unequal size, by time: community, member, kind, record value."""
     random = np.random.default_rng(seed)
     times = np.sort(random.integers(0, DAYS * 86_400_000, events))
     shares = 1 / np.arange(1, COMMUNITIES + 1) ** 0.7

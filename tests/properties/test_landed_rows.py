@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.topics import EVENT_TOPICS
-from tests.batches import DAY_MS, HOUR_MS, KEYS, Replay, event
+from tests.batches import DAY_MS, HOUR_MS, KEYS, Event, Replay, event
 from tests.made_up_feeds import START_MS, made_up_feed, shuffled_inside
 from tests.recount import WINDOWS, Recount, moment, ms_of
 
@@ -168,3 +168,24 @@ def test_nothing_leaves_the_state_while_an_event_may_still_change_it(zone: str) 
             replay.restart()
     assert sum(account.late for account in replay.partition.accounts.values()) == 0
     check(replay, Recount(feed, {"c": zone}))
+
+
+def test_an_hour_knows_its_members_while_it_can_still_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its set is rebuilt from minutes, of which the first may be long past the lateness."""
+    monkeypatch.setattr("streams.operators.segments.SEGMENT_ENTRIES", 1)
+    replay = Replay(lateness_ms=HOUR_MS)
+    ten_ms = START_MS // HOUR_MS * HOUR_MS
+    members = [f"m{number}" for number in range(10)]
+
+    def speak(minute: int) -> list[Event]:
+        return [event("message", f"{one}-{minute}", ten_ms + minute * 60_000, member_id=one) for one in members]
+
+    clock = event("message", "clock", ten_ms + 91 * 60_000)
+    feed = [*speak(5), clock, *speak(40)]
+    for part in (feed[:10], [clock], feed[11:]):
+        replay.send(*part)
+        replay.drain()
+        replay.flush()
+        replay.restart()
+    assert sum(account.late for account in replay.partition.accounts.values()) == 0
+    check(replay, Recount(feed))
