@@ -30,6 +30,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     accounts: dict[str, list[int]]
     merged_ms: list[int]
     reference_ms: int
+    lateness_ms: int = 0
 
 
 @dataclass(slots=True)

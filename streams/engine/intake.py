@@ -107,7 +107,11 @@ class Intake:
         Raises:
             QunpulseError: the partition has more communities than the dedup index can number.
         """
-        offsets = np.array([record.offset for record in records], np.int64)
+        first, last = records[0].offset, records[-1].offset
+        if last - first == len(records) - 1:
+            offsets = np.arange(first, last + 1, dtype=np.int64)
+        else:  # transactions and compaction leave gaps
+            offsets = np.array([record.offset for record in records], np.int64)
         appended_ms = np.array([record.timestamp for record in records], np.int64)
         values = [record.value for record in records]
         decoded = self._decoder.decode(TYPE_OF[topic], values, appended_ms)

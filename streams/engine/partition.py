@@ -37,6 +37,7 @@ from streams.engine.event_rows import event_rows
 from streams.engine.intake import Intake, Record, RefusedRecord
 from streams.engine.merge import Merge, Slice
 from streams.engine.outcomes import APPLIED, CONFLICT, DUPLICATE, LATE, Stretch, decide
+from streams.errors import ConfigError
 from streams.metrics import WorkerMetrics
 from streams.operators.base import NEVER, Batch, Events, Ints, Mask, StateRows, binary
 from streams.operators.communities import ZoneOf
@@ -282,6 +283,7 @@ class Partition:
             {topic: account.numbers() for topic, account in self.accounts.items()},
             self._merge.released_ms(),
             self.reference_ms,
+            self._settings.lateness_ms,
         )
         state.append(StateRows(CHECKPOINT, binary([b""]), binary([msgspec.msgpack.encode(checkpoint)])))
         plan = FlushPlan(
@@ -342,6 +344,13 @@ class Partition:
         if CHECKPOINT not in rows:
             return {}
         checkpoint = msgspec.msgpack.decode(rows[CHECKPOINT][1][0].as_py(), type=Checkpoint)
+        if self._settings.lateness_ms > checkpoint.lateness_ms:
+            # What a larger lateness would let in again has left the state: it would be counted anew from nothing.
+            raise ConfigError(
+                f"allowed_lateness_seconds was raised from {checkpoint.lateness_ms // 1000} to "
+                f"{self._settings.lateness_ms // 1000}, but partition {self.number} has its state for the smaller; "
+                "set it back, or rebuild under a higher QUNPULSE_GENERATION"
+            )
         version = int(versions[CHECKPOINT][0].as_py())
         self._checkpoint_number = checkpoint.number
         for topic, numbers in checkpoint.accounts.items():

@@ -122,7 +122,7 @@ class Worker:
             if wanted < first:
                 if partition.started and wanted > 0:
                     log.error(
-                        "%s partition %d: records %d to %d were deleted by Kafka before they were read; raise the retention",
+                        "%s partition %d: records %d to %d were deleted by Kafka unread; raise its retention",
                         tp.topic,
                         number,
                         wanted,
@@ -247,7 +247,7 @@ class Worker:
             self._metrics.stalled_fetches.inc()
             self._fail(
                 KafkaUnavailable(
-                    f"partition {number} has records that were not fetched for {STALL_SECONDS:.0f} s: the consumer hangs; "
+                    f"partition {number} has records not fetched for {STALL_SECONDS:.0f} s: the consumer hangs; "
                     "stopping so that the supervisor starts the worker anew (it goes on where it was)"
                 )
             )

@@ -8,7 +8,6 @@ clock, so every law about it can be tested with arrays alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,19 +34,22 @@ class Events:
     community: Ints
     member: Ints
     columns: dict[str, list[Any]]
-    _where: dict[tuple[str, ...], Mask] = field(default_factory=dict)
+    _codes: dict[str, tuple[dict[str, int], Ints]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.occurred_at_ms)
 
     def where(self, column: str, *words: str) -> Mask:
-        """Where a column of words has one of the given ones; worked out once however many operators ask."""
-        asked = (column, *words)
-        if asked not in self._where:
-            wanted = dict.fromkeys(words, True)
-            found = map(wanted.get, self.columns[column], repeat(False))
-            self._where[asked] = np.fromiter(found, np.bool_, len(self))
-        return self._where[asked]
+        """Where a column of words has one of the given ones; words become numbers once, however many operators ask."""
+        if column not in self._codes:
+            values = self.columns[column]
+            numbers = {word: number for number, word in enumerate(set(values))}
+            codes = np.fromiter(map(numbers.__getitem__, values), np.int64, len(values))
+            self._codes[column] = numbers, codes
+        numbers, codes = self._codes[column]
+        wanted = np.zeros(len(numbers), np.bool_)
+        wanted[[numbers[word] for word in words if word in numbers]] = True
+        return wanted[codes]
 
     def given(self, column: str) -> Mask:
         """Where an optional column has a value."""
