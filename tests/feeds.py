@@ -10,10 +10,10 @@ from schemas.topics import MESSAGES
 from streams.simulation import Plan, SimulatedFeed, write_feed
 from tests.oracle import TOPIC_OF, Oracle
 
-# A flush each 100 events keeps the topics within 4 hours; with 19 hours of displacement nothing may come late.
-PLAN: dict[str, Any] = {"events": 25_000, "communities": 12, "days": 40, "max_displacement_seconds": 19 * 3600}
+# A flush each 60 events keeps the topics within 4 hours; with 19 hours of displacement nothing may come late.
+PLAN: dict[str, Any] = {"events": 15_000, "communities": 12, "days": 40, "max_displacement_seconds": 19 * 3600}
 DISORDER: dict[str, Any] = {"duplicates": 0.03, "out_of_order": 0.3, "broken": 0.02}
-FLUSH_EVERY = 100
+FLUSH_EVERY = 60
 
 
 def disorderly(path: Path, seed: int, **plan: Any) -> SimulatedFeed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from sinks.claims import Claim
 from sinks.state import STATE_SCHEMA
-from streams.engine.accounts import TopicAccount
 from streams.engine.intake import RefusedRecord
 from streams.operators.base import StateRows, binary
 
@@ -38,7 +37,8 @@ class FlushPlan:
     """Everything one flush of a partition writes, taken at one instant.
 
     ``state`` has the columns of ``sinks.state.STATE_SCHEMA`` and goes in as one block; ``derived`` are absolute rows by
-    base table, version included; ``offsets`` is what this checkpoint makes committable, by topic.
+    base table, version included; ``offsets`` is what this checkpoint makes committable, by topic; ``left_keys`` counts
+    the keys that leave the state.
     """
 
     partition: int
@@ -51,7 +51,7 @@ class FlushPlan:
     derived: dict[str, pa.Table]
     offsets: dict[str, int]
     records: int
-    applied: dict[str, TopicAccount] = field(default_factory=dict)
+    left_keys: int
 
 
 def version_of(generation: int, claim: int, checkpoint: int) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sinks.clickhouse import ClickHouse
 from sinks.retry import Retry, retry_call
 from sinks.schema import EVENTS, STATE, STORE
-from sinks.state import insert_state
+from sinks.state import delete_expired, insert_state
 from streams.engine.checkpoint import FlushPlan
 from streams.engine.intake import RefusedRecord
 from streams.metrics import WorkerMetrics
@@ -73,6 +73,10 @@ class Flush:
         """Step 3 alone: land derived rows, at a flush or again after a restore."""
         for name, rows in derived.items():
             self._insert(f"{STORE}.{name}", rows)
+
+    def clean(self, partition: int) -> None:
+        """Delete the keys that have left the state, all their versions together; takes seconds, blocks nobody."""
+        delete_expired(self._clickhouse, partition, before_ms=0)
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._retry(table, lambda: self._clickhouse.insert_arrow(table, rows))

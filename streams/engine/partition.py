@@ -297,6 +297,7 @@ class Partition:
             derived=derived,
             offsets={topic: account.next_offset for topic, account in self.accounts.items()},
             records=self.unflushed_records,
+            left_keys=sum(len(rows) for rows in state if rows.deleted),
         )
         self._events, self._refused, self._misrouted = [], [], []
         self.unflushed_records = 0

@@ -23,7 +23,7 @@ def test_a_disorderly_feed_lands_exactly(pipeline: Pipeline, tmp_path: Path, see
     pipeline.check(oracle)
     pipeline.check_now(oracle)
     accounts = pipeline.accounts()
-    assert accounts[MESSAGES]["dead_lettered"] == len(feed.broken_lines) == 500
+    assert accounts[MESSAGES]["dead_lettered"] == len(feed.broken_lines) == 300
     for topic, expected in oracle.accounting.items():
         assert accounts[topic]["applied"] == expected["applied"]
         assert accounts[topic]["duplicate"] == expected["duplicate"]

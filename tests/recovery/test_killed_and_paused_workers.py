@@ -55,11 +55,11 @@ def test_a_worker_killed_in_the_middle_of_a_feed_and_restarted_loses_and_doubles
     pipeline = scenario.pipeline
     first = pipeline.start_worker(**scenario.settings)
     sending = scenario.send(0, len(scenario.records))
-    pipeline.wait_consumed(3_000)
+    pipeline.wait_consumed(2_000)
     first.kill()
     first.wait()
     second = pipeline.start_worker(**scenario.settings)
-    pipeline.wait_consumed(9_000)
+    pipeline.wait_consumed(7_000)
     second.kill()
     second.wait()
     pipeline.start_worker(**scenario.settings)
@@ -71,7 +71,7 @@ def test_a_paused_worker_that_was_replaced_writes_nothing_when_it_wakes_up(scena
     pipeline = scenario.pipeline
     sleeper = pipeline.start_worker(**scenario.settings)
     scenario.send(0, scenario.half).join()
-    pipeline.wait_consumed(3_000)
+    pipeline.wait_consumed(2_000)
     sleeper.send_signal(signal.SIGSTOP)  # longer than the session: the group gives its partitions to the other one
     other = pipeline.start_worker(**scenario.settings)
     scenario.send(scenario.half, len(scenario.records)).join()
@@ -90,7 +90,7 @@ def test_figures_are_the_same_for_any_number_of_workers(scenario: Scenario, work
     for _ in range(workers):
         pipeline.wait_ready(pipeline.start_worker(**scenario.settings))
     scenario.send(0, scenario.half).join()
-    pipeline.wait_consumed(3_000)
+    pipeline.wait_consumed(2_000)
     pipeline.workers[0].terminate()  # leaves cleanly in the middle: the others take its partitions over
     scenario.send(scenario.half, len(scenario.records)).join()
     scenario.check()
