@@ -1,0 +1,162 @@
+"""The traps of Faust and aiokafka that the worker and its transport stay clear of, one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import namedtuple
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+from aiokafka.errors import CommitFailedError
+
+from schemas.codec import Decoder
+from schemas.partitioning import partition_for
+from schemas.topics import EVENT_TOPICS, MESSAGES
+from sinks.claims import Claim
+from streams.app import create_app
+from streams.engine.clock import WallClock
+from streams.engine.partition import Partition, PartitionSettings
+from streams.engine.transport import TP, BatchConsumer, FoldedBatch
+from streams.engine.worker import STALL_SECONDS, Owned, Worker
+from streams.errors import KafkaUnavailable
+from streams.metrics import WorkerMetrics
+from streams.settings import Settings
+from tests.broken_payloads import valid_event
+
+Record = namedtuple("Record", "offset timestamp key value")
+COMMUNITY = "读书会🌱"
+NUMBER = partition_for(COMMUNITY.encode(), 4)
+
+
+def records(*offsets: int) -> list[Record]:
+    """Valid messages at the given offsets."""
+    return [
+        Record(at, 1_790_000_000_000, b"", json.dumps(valid_event("message", at, COMMUNITY)).encode()) for at in offsets
+    ]
+
+
+class World:
+    """A worker that owns one partition and whose servers are plain objects."""
+
+    def __init__(self) -> None:
+        self.metrics = WorkerMetrics()
+        settings = PartitionSettings(4, 1, 86_400_000, 1_000, "test")
+        nobody: Any = SimpleNamespace()
+        self.worker = Worker(
+            Settings(), settings, Decoder(262_144), lambda *_: "UTC", nobody, nobody, self.metrics, WallClock()
+        )
+        self.partition = Partition(NUMBER, settings, Decoder(262_144), lambda *_: "UTC", self.metrics)
+        self.owned = Owned(self.partition, Claim(1, uuid4()))
+        self.worker._owned[NUMBER] = self.owned
+        self.worker._epochs[NUMBER] = 5
+
+    def receive(self, *offsets: int, epoch: int = 5) -> None:
+        self.worker.receive(FoldedBatch(MESSAGES, NUMBER, epoch, records(*offsets)))
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+def test_a_batch_fetched_before_the_last_seek_is_dropped() -> None:
+    async def test() -> None:
+        world = World()
+        world.receive(0, 1, 2, epoch=4)
+        assert world.partition.buffered(MESSAGES) == 0
+        world.receive(0, 1, 2)
+        assert world.partition.buffered(MESSAGES) == 3
+
+    run(test())
+
+
+def test_records_below_the_next_offset_are_skipped_and_legal_gaps_are_not_missed() -> None:
+    async def test() -> None:
+        world = World()
+        world.receive(0, 1, 2)
+        world.receive(1, 2, 3, 7)  # 4 to 6 were never visible: a transaction, or compaction
+        assert world.partition.buffered(MESSAGES) == 5
+        assert world.partition.next_offset[MESSAGES] == 8
+
+    run(test())
+
+
+def test_the_agent_never_sees_an_exception_since_faust_would_ack_the_batch() -> None:
+    async def test() -> None:
+        world = World()
+        world.partition.take = lambda *_: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        world.receive(0)
+        assert isinstance(world.worker.failed.result(), ZeroDivisionError)
+
+    run(test())
+
+
+def test_only_checkpointed_offsets_are_committable_whatever_was_processed() -> None:
+    async def test() -> None:
+        world = World()
+        world.receive(0, 1, 2)
+        world.partition.apply(dict.fromkeys(EVENT_TOPICS, 99), 0)
+        assert world.worker.committable() == {}
+        plan = world.partition.collect(world.owned.claim, 0, 0)
+        assert world.worker.committable() == {}, "collected is not written"
+        world.worker._note_checkpoint(world.owned, plan)
+        consumer: Any = SimpleNamespace(owner=world.worker)
+        assert BatchConsumer._filter_committable_offsets(consumer, []) == {TP(MESSAGES, NUMBER): 3}
+
+    run(test())
+
+
+def test_a_failed_commit_is_not_counted_as_done() -> None:
+    async def test() -> None:
+        async def refuse(_: Any) -> None:
+            raise CommitFailedError("rebalanced")
+
+        held = {TP(MESSAGES, NUMBER)}
+        consumer: Any = SimpleNamespace(
+            assignment=lambda: held,
+            _thread=SimpleNamespace(_ensure_consumer=lambda: SimpleNamespace(commit=refuse)),
+            _in_thread=lambda call: call,
+        )
+        assert await BatchConsumer._commit_offsets(consumer, {TP(MESSAGES, NUMBER): 3}) is False
+
+    run(test())
+
+
+def test_a_partition_with_lag_but_no_fetch_stops_the_worker() -> None:
+    async def test() -> None:
+        world = World()
+        now = asyncio.get_running_loop().time()
+        world.owned.fetched_at = now
+        world.worker._look_for_stall(world.owned, now + STALL_SECONDS - 1)
+        assert not world.worker.failed.done()
+        world.worker._look_for_stall(world.owned, now + STALL_SECONDS + 1)
+        assert isinstance(world.worker.failed.result(), KafkaUnavailable)
+        assert "goes on where it was" in str(world.worker.failed.result())
+
+    run(test())
+
+
+def test_a_full_buffer_is_not_fetched_for_and_the_others_are() -> None:
+    async def test() -> None:
+        world = World()
+        assert world.worker.wants(TP(MESSAGES, NUMBER))
+        world.worker._settings = Settings(buffer_max_records=3, batch_max_records=3)
+        world.receive(0, 1, 2)
+        assert not world.worker.wants(TP(MESSAGES, NUMBER))
+        assert world.worker.wants(TP(EVENT_TOPICS[1], NUMBER))
+
+    run(test())
+
+
+def test_faust_keeps_no_state_and_no_guarantee_of_its_own() -> None:
+    async def test() -> None:
+        app = create_app(Settings())
+        assert app.conf.processing_guarantee.value == "at_least_once"
+        assert not app.tables
+        assert app.conf.topic_disable_leader
+        assert not app.conf.topic_allow_declare
+        assert app.conf.stream_buffer_maxsize <= 64, "it counts batches, not records"
+
+    run(test())
