@@ -50,6 +50,9 @@ class FoldedBatch:
 class PartitionOwner(Protocol):
     """Who decides where reading starts, what may be fetched and what may be committed: the worker."""
 
+    def expect(self, assigned: set[TP]) -> None:
+        """What the group has given to us, perhaps nothing; claimed a moment later."""
+
     async def take_over(self, assigned: set[TP]) -> Mapping[TP, int]:
         """Claim and restore newly assigned partitions; the offset to go on from of every assigned one."""
 
@@ -71,6 +74,11 @@ class BatchConsumer(driver.Consumer):
 
     owner: PartitionOwner
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._turn = asyncio.Lock()
+        self._assigned = False
+
     async def _getmany(
         self,
         active_partitions: set[TP] | None,
@@ -91,18 +99,33 @@ class BatchConsumer(driver.Consumer):
         return folded
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Called by Faust after every assignment, before it resumes fetching: claim, restore, seek to our offsets."""
-        # aiokafka has one fetch a broker under way; while it waits for topics that are quiet, what was read up
-        # meanwhile is not asked for. Faust fixes that wait at 1.5 s, which would cap a busy topic beside a quiet one.
-        self._thread._ensure_consumer()._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
-        offsets = await self.owner.take_over({TP(tp.topic, tp.partition) for tp in self.assignment()})
-        if offsets:
-            await self.seek_wait(offsets)
-        return offsets
+        """Called by Faust after every assignment, before it resumes fetching: claim, restore, seek to our offsets.
+
+        Faust also calls it from a fetch that a rebalance has overtaken. So calls take turns (the second finds all
+        claimed), and between a revocation and the next assignment none of them claims what was just handed back.
+        """
+        async with self._turn:
+            if not self._assigned:
+                return {}
+            # aiokafka has one fetch a broker under way; while it waits for topics that are quiet, what was read up
+            # meanwhile is not asked for. Faust fixes that wait at 1.5 s, which caps a busy topic beside a quiet one.
+            self._thread._ensure_consumer()._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
+            offsets = await self.owner.take_over({TP(tp.topic, tp.partition) for tp in self.assignment()})
+            if offsets:
+                await self.seek_wait(offsets)
+            return offsets
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """From here on partitions may be claimed."""
+        self._assigned = True
+        self.owner.expect({TP(tp.topic, tp.partition) for tp in assigned})
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Flush and release first: once Faust has answered the group, others may claim."""
-        await self.owner.hand_back(revoked)
+        self._assigned = False
+        async with self._turn:
+            await self.owner.hand_back(revoked)
         await super().on_partitions_revoked(revoked)
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:

@@ -15,7 +15,7 @@ from streams.engine.checkpoint import FlushPlan
 from streams.engine.clock import LIVE_DELAY_MS, WallClock
 from streams.engine.dead_letters import BrokenFeedGuard
 from streams.engine.flush import Flush
-from streams.engine.ownership import Ownership
+from streams.engine.ownership import Ownership, TakenOver
 from streams.engine.partition import Partition, PartitionSettings
 from streams.engine.transport import TP, FoldedBatch
 from streams.errors import ClaimLost, KafkaUnavailable, QunpulseError
@@ -30,6 +30,7 @@ EndOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 _IDLE_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
 """How often a partition without waiting records asks where its topics end: for lag, and for what is caught up."""
+_CLAIM_WAITS_SECONDS = (0.2, 0.5, 1.0)
 _CLEAN_KEYS = 200_000
 """Keys that have left the state of a partition after which they are deleted from ClickHouse too."""
 _BEHIND_FACTOR = 5
@@ -83,6 +84,7 @@ class Worker:
         self._owned: dict[int, Owned] = {}
         self._released: dict[int, tuple[Partition, Claim]] = {}
         self._committable: dict[TP, int] = {}
+        self._expected: set[int] | None = None
         self.end_offsets: EndOffsets
         self.first_offsets: EndOffsets
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -144,7 +146,7 @@ class Worker:
     async def _take_over_one(self, number: int) -> None:
         kept = self._released.pop(number, None)
         with self._metrics.restore_seconds.time():
-            taken = await asyncio.to_thread(self._ownership.take_over, number, kept[1] if kept else None)
+            taken = await self._claim(number, kept[1] if kept else None)
             if taken.state is None and kept is not None:
                 partition = kept[0]
             else:
@@ -156,11 +158,25 @@ class Worker:
         self._metrics.claim_epoch(number).set(taken.claim.number)
         log.info("partition %d: ours under claim %d, offsets %s", number, taken.claim.number, partition.next_offset)
 
+    async def _claim(self, number: int, released: Claim | None) -> TakenOver:
+        """Claim a partition; one that another worker claimed at the same moment is claimed again.
+
+        The group has given it to us: the other one acted on an assignment that is over, and its next insert will fail.
+        """
+        for wait_seconds in _CLAIM_WAITS_SECONDS:
+            try:
+                return await asyncio.to_thread(self._ownership.take_over, number, released)
+            except ClaimLost as error:
+                log.warning("%s; claiming again", error)
+                await asyncio.sleep(wait_seconds)
+        return await asyncio.to_thread(self._ownership.take_over, number, released)
+
     def _new_partition(self, number: int) -> Partition:
         return Partition(number, self._partition_settings, self._decoder, self._zone_of, self._metrics)
 
     async def hand_back(self, revoked: set[TP]) -> None:
         """Flush and release; the state stays in memory in case the partition comes straight back."""
+        self._expected = None
         await asyncio.gather(*(self._hand_back_one(number) for number in sorted({tp.partition for tp in revoked})))
         self._metrics.partitions_assigned.set(len(self._owned))
 
@@ -342,8 +358,13 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether at least one partition is assigned and restored."""
-        return bool(self._owned)
+        """Whether the group has assigned us our share (an empty one where there are more workers than partitions)
+        and all of it is restored."""
+        return self._expected is not None and self._expected <= self._owned.keys()
+
+    def expect(self, assigned: set[TP]) -> None:
+        """What the group has given to us, perhaps nothing; claimed a moment later."""
+        self._expected = {tp.partition for tp in assigned if tp.topic in EVENT_TOPICS}
 
     async def close(self) -> None:
         """Flush and release everything."""

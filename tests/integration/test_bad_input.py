@@ -73,7 +73,15 @@ def test_records_of_another_partitioner_are_forwarded_and_counted_once(
     pipeline: Pipeline, stack: EmbeddedStack, tmp_path: Path
 ) -> None:
     """kcat and other librdkafka clients hash keys with CRC32 by default: most records land on a wrong partition."""
-    feed = disorderly(tmp_path / "feed.ndjson", seed=5, events=2_400, days=6, broken=0.0, out_of_order=0.0)
+    feed = disorderly(
+        tmp_path / "feed.ndjson",
+        seed=5,
+        events=2_400,
+        days=6,
+        broken=0.0,
+        out_of_order=0.0,
+        max_displacement_seconds=3600,
+    )
     pipeline.start_worker(rules_file=tmp_path / "feed.ndjson.rules.yaml")
     producer = KafkaProducer(bootstrap_servers=stack.kafka_bootstrap_servers, linger_ms=5)
     wrong = 0
@@ -87,7 +95,7 @@ def test_records_of_another_partitioner_are_forwarded_and_counted_once(
     producer.flush()
     producer.close()
     pipeline.wait_landed()
-    assert wrong > 500
+    assert wrong > 300
     accounts = pipeline.accounts()
     assert sum(account["misrouted"] for account in accounts.values()) == wrong
     assert sum(account["late"] for account in accounts.values()) == 0
