@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
@@ -41,14 +43,18 @@ _QUEUED_BATCHES = 16
 """Folded batches that may wait between fetch and agent; each may hold thousands of records."""
 
 
-def create_app(settings: Settings) -> faust.App:
-    """The Faust app: its consumer is ours, and all that Faust keeps by itself is switched off."""
+def create_app(settings: Settings, folder: Path) -> faust.App:
+    """The Faust app: its consumer is ours, and all that Faust keeps by itself is switched off.
+
+    ``folder`` is the one Faust insists on making for its tables; it stays empty.
+    """
     brokers = ";".join(f"kafka://{server}" for server in settings.kafka_bootstrap_servers.split(","))
     return faust.App(
         settings.group_id,
         broker=brokers,
         value_serializer="raw",
         store="memory://",
+        datadir=str(folder),
         topic_allow_declare=False,
         topic_disable_leader=True,
         reply_create_topic=False,
@@ -130,7 +136,8 @@ async def _run(settings: Settings) -> None:
             metrics,
             WallClock(),
         )
-        app = create_app(settings)
+        folder = TemporaryDirectory(prefix="qunpulse-faust-")
+        app = create_app(settings, Path(folder.name))
         transport = BatchTransport(app.conf.broker_consumer, app)
         app.transport = transport
         app.consumer.owner = worker
@@ -154,6 +161,7 @@ async def _run(settings: Settings) -> None:
                 await app.stop()
                 records.close()
                 clickhouse.close()
+                folder.cleanup()
         if worker.failed.done():
             raise worker.failed.result()
     finally:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import namedtuple
 from collections.abc import Coroutine
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -150,9 +151,10 @@ def test_a_full_buffer_is_not_fetched_for_and_the_others_are() -> None:
     run(test())
 
 
-def test_faust_keeps_no_state_and_no_guarantee_of_its_own() -> None:
+def test_faust_keeps_no_state_and_no_guarantee_of_its_own(tmp_path: Path) -> None:
     async def test() -> None:
-        app = create_app(Settings())
+        app = create_app(Settings(), tmp_path)
+        assert app.conf.datadir == tmp_path, "no folder of Faust's own in the working directory"
         assert app.conf.processing_guarantee.value == "at_least_once"
         assert not app.tables
         assert app.conf.topic_disable_leader
