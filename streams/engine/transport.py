@@ -111,9 +111,11 @@ class BatchConsumer(driver.Consumer):
             # meanwhile is not asked for. Faust fixes that wait at 1.5 s, which caps a busy topic beside a quiet one.
             self._thread._ensure_consumer()._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS
             offsets = await self.owner.take_over({TP(tp.topic, tp.partition) for tp in self.assignment()})
-            if offsets:
-                await self.seek_wait(offsets)
-            return offsets
+        # Outside of the turn: when a rebalance comes now, this waits for positions that will never be known, and the
+        # revocation must not wait for it.
+        if offsets:
+            await self.seek_wait(offsets)
+        return offsets
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """From here on partitions may be claimed."""
