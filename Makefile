@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 
-.PHONY: demo test test-long bench lint format lock setup jars clean help
+.PHONY: demo test test-long bench bench-alerts bench-views bench-referrals backtest-docs questions-docs dashboards dashboard-pictures reference lint format lock setup jars clean help
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -31,6 +31,32 @@ test-long: jars  ## What takes longer
 
 bench: jars  ## Speed of one worker on a backlog; checks its answer, then prints one JSON line
 	@$(BIN)/python -m tests.bench.backlog
+
+bench-alerts: jars  ## Event to message of an alert on a live worker; then timers of a million members
+	@$(BIN)/python -m tests.bench.alert_path
+	@$(BIN)/python -m tests.bench.alert_timers
+
+bench-views: setup  ## Time of every view for one of 100 communities of a year with 10,000,000 events
+	@$(BIN)/python -m tests.bench.views
+
+bench-referrals: jars  ## Speed and memory of referral forests; two real feeds of invitations from FEEDS=folder, with their figures
+	@$(BIN)/python -m tests.bench.referrals
+	@$(BIN)/python -m tests.bench.referral_feeds $(FEEDS)
+
+backtest-docs: setup  ## Write docs/backtest.md anew from the real event feeds in FEEDS=folder
+	$(BIN)/python -m streams.backtest.docs $(if $(FEEDS),$(FEEDS),../shared/data)
+
+questions-docs: jars  ## Write the answers and plots of docs/questions.md anew from the real event feeds in FEEDS=folder
+	$(BIN)/python -m streams.questions.docs $(if $(FEEDS),$(FEEDS),../shared/data)
+
+dashboards: setup  ## Write Grafana's dashboards (infra/grafana/*.json) anew from their Python
+	@$(BIN)/python -m infra.grafana
+
+dashboard-pictures: jars  ## Draw docs/images/dashboard-*.png anew: a simulated year on real programs; takes three minutes
+	@$(BIN)/python -m tests.operations.draw_dashboards
+
+reference: setup  ## Write docs/settings.md and docs/metrics.md anew from the code
+	@$(BIN)/python -m streams.reference
 
 format: setup  ## Put the code in shape
 	$(BIN)/ruff check --fix .

@@ -45,4 +45,6 @@ rm -f $stamp
 $venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 # setuptools is among the pinned packages, so building our own package downloads nothing.
 $venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+echo "compiling the hot path (20 seconds)" >&2
+$venv/bin/python -m streams.warm_up
 echo "$sum" >$stamp

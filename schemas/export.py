@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
+from schemas import alerts, facts, milestones, touches
 from schemas.asyncapi_document import asyncapi
 from schemas.compatibility import breaking_changes
 from schemas.jsonschema_document import json_schema
@@ -25,6 +26,11 @@ _WAY_OUT: Final = "run `qunpulse schema export` and commit the files"
 def generated() -> dict[str, str]:
     """The text of every file of the contract, by its path below the destination."""
     files = {f"jsonschema/{event_type}.json": as_json(json_schema(event_type)) for event_type in EVENT_TYPES}
+    files["jsonschema/referral-fact.json"] = as_json(facts.json_schema())
+    files["jsonschema/milestone.json"] = as_json(milestones.json_schema())
+    files["jsonschema/touch.json"] = as_json(touches.json_schema())
+    files["jsonschema/alert.json"] = as_json(alerts.alert_schema())
+    files["jsonschema/command.json"] = as_json(alerts.command_schema())
     files["asyncapi.yaml"] = _as_yaml(asyncapi())
     return files
 
@@ -56,7 +62,7 @@ def drift(committed: Path) -> list[str]:
         elif path.read_text(encoding="utf-8") != text:
             findings.append(f"{name}: differs from the models; {_WAY_OUT}")
     there = sorted(f"jsonschema/{path.name}" for path in (committed / "jsonschema").glob("*.json"))
-    return findings + [f"{name}: belongs to no event; delete it" for name in there if name not in expected]
+    return findings + [f"{name}: belongs to no event or record; delete it" for name in there if name not in expected]
 
 
 def incompatibilities(released: Path) -> list[str]:

@@ -21,6 +21,11 @@ ALERTS: Final = "community.alerts.v1"
 COMMANDS: Final = "community.commands.v1"
 MILESTONES: Final = "community.milestones.v1"
 TOUCHES: Final = "community.touches.v1"
+SIDE_TOPICS: Final[tuple[str, ...]] = (REFERRAL_FACTS, COMMANDS)
+"""Read beside the events by the owner of the same partition number, in arrival order instead of by event time."""
+READ_TOPICS: Final[tuple[str, ...]] = EVENT_TOPICS + SIDE_TOPICS
+OUTBOX_TOPICS: Final[tuple[str, ...]] = (REFERRAL_FACTS, ALERTS, MILESTONES, TOUCHES)
+"""Written by workers, after the checkpoint that decided on the record."""
 
 TOPIC_OF: Final[dict[EventType, str]] = {
     "message": MESSAGES,
@@ -63,6 +68,20 @@ def topic_specs(partitions: int) -> list[TopicSpec]:
         # A dead letter is its record plus headers; under the limit of the event topics the largest would not fit.
         "max.message.bytes": str(2 * 1024 * 1024),
     }
-    specs = [TopicSpec(topic, partitions, dict(event_config)) for topic in EVENT_TOPICS]
-    specs.append(TopicSpec(DEADLETTERS, partitions, dead_letter_config))
-    return specs
+    configs = dict.fromkeys(EVENT_TOPICS, event_config)
+    configs[DEADLETTERS] = dead_letter_config
+    # As long as the events they are made of: a rebuild reads both from their beginnings and makes the facts anew.
+    configs[REFERRAL_FACTS] = event_config
+    # What an operator once said (a mute, a verdict) cannot be made anew from anything else.
+    configs[COMMANDS] = event_config | {"retention.ms": str(365 * _DAY_MS)}
+    configs[ALERTS] = {
+        "message.timestamp.type": "LogAppendTime",
+        # Keyed by alert: the newest state of each is kept for ever, so that a reader that starts anew learns what is
+        # open. A day passes first, in which a reader that was away still meets every state.
+        "cleanup.policy": "compact",
+        "min.compaction.lag.ms": str(_DAY_MS),
+    }
+    # A reward or a shop's system may be down for weeks; the rows in ClickHouse stay.
+    configs[MILESTONES] = event_config
+    configs[TOUCHES] = event_config
+    return [TopicSpec(topic, partitions, dict(config)) for topic, config in configs.items()]

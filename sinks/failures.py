@@ -129,7 +129,9 @@ UNKNOWN_CODE: Final = Failure("stop", "ClickHouse answered with an error that ha
 # No error number: the answer never came or did not come from ClickHouse. By the state of the connection.
 UNREACHABLE: Final = Failure("retry", "no answer")
 CERTIFICATE: Final = Failure(
-    "stop", "the TLS connection was refused", "check QUNPULSE_CLICKHOUSE_SECURE, port and certificate"
+    "stop",
+    "the certificate was not accepted, or no TLS is spoken there",
+    "check QUNPULSE_CLICKHOUSE_CA_FILE (the CA that signed it), QUNPULSE_CLICKHOUSE_SECURE, host, port (8443?)",
 )
 NOT_CLICKHOUSE: Final = Failure(
     "stop",

@@ -1,17 +1,19 @@
-"""Records that leave for Kafka during a flush: dead letters with their original bytes, and misrouted records."""
+"""Records that leave for Kafka during a flush: dead letters, misrouted records, and what programs have to say."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas.deadletter import letter_for, to_headers
 from schemas.partitioning import partition_for
 from schemas.topics import DEADLETTERS
-from streams.errors import RetryableSinkError
+from sinks.kafka_login import KafkaLogin
+from streams.errors import FatalSinkError, RetryableSinkError
 
 
 class Refused(Protocol):
@@ -35,14 +37,35 @@ class Refused(Protocol):
     def detail(self) -> str: ...
 
 
+class Outgoing(Protocol):
+    """A record of a program's outbox."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def record_id(self) -> str: ...
+    @property
+    def value(self) -> bytes: ...
+
+
+_MAX_REQUEST_BYTES = 2 * 1024 * 1024
+"""What the dead-letter topic takes: a record as large as an event topic takes, plus headers."""
+_IN_FLIGHT = 20_000
+"""Records sent before their acknowledgements are looked at; bounds the memory of a large outbox."""
+
+
 class KafkaSink:
     """Sends records and waits until all in-sync replicas have them."""
 
-    def __init__(self, bootstrap_servers: str, partitions: int, worker_version: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, where: KafkaLogin | str, partitions: int, worker_version: str) -> None:
+        self._login = KafkaLogin.of(where)
+        self._bootstrap_servers = self._login.bootstrap_servers
         self._partitions = partitions
         self._worker_version = worker_version
         self._producer: KafkaProducer | None = None
+        self._connecting = threading.Lock()  # partitions flush side by side
 
     def send(self, refused: Sequence[Refused], misrouted: Sequence[Refused]) -> None:
         """Send dead letters and forwarded records.
@@ -52,6 +75,7 @@ class KafkaSink:
 
         Raises:
             RetryableSinkError: a broker did not acknowledge in time; send all of them again.
+            KafkaRefused: the user may not write there, or not any more.
         """
         try:
             producer = self._connected()
@@ -82,8 +106,41 @@ class KafkaSink:
             for sent in waiting:
                 sent.get(timeout=0)
         except KafkaError as error:
+            self._raise_refusal(error)
             raise RetryableSinkError(
                 f"Kafka at {self._bootstrap_servers} did not take dead letters or forwarded records: {error!r}"
+            ) from error
+
+    def send_outbox(self, records: Sequence[Outgoing]) -> None:
+        """Send records in their order, each to its key's partition.
+
+        After a crash all of them are sent again: their readers know them by id and revision.
+
+        Raises:
+            RetryableSinkError: a broker did not acknowledge in time; send all of them again.
+            FatalSinkError: a record is larger than a topic takes.
+            KafkaRefused: the user may not write there, or not any more.
+        """
+        try:
+            producer = self._connected()
+            for start in range(0, len(records), _IN_FLIGHT):
+                waiting = []
+                for one in records[start : start + _IN_FLIGHT]:
+                    key = one.key.encode()
+                    home = partition_for(key, self._partitions)
+                    waiting.append((one, producer.send(one.topic, key=key, value=one.value, partition=home)))
+                producer.flush(timeout=30)
+                for one, sent in waiting:  # noqa: B007  # names the record in the error below
+                    sent.get(timeout=0)
+        except MessageSizeTooLargeError as error:
+            raise FatalSinkError(
+                f"record {one.record_id} of {len(one.value)} bytes is larger than {one.topic} takes; "
+                "raise max.message.bytes of the topic, and please report it"
+            ) from error
+        except KafkaError as error:
+            self._raise_refusal(error)
+            raise RetryableSinkError(
+                f"Kafka at {self._bootstrap_servers} did not take {len(records)} records: {error!r}"
             ) from error
 
     def close(self) -> None:
@@ -91,9 +148,21 @@ class KafkaSink:
         if self._producer is not None:
             self._producer.close(timeout=5)
 
+    def _raise_refusal(self, error: KafkaError) -> None:
+        """A right that was taken away does not come back by trying again."""
+        refused = self._login.refusal(error, "to write records of a flush")
+        if refused is not None:
+            raise refused from error
+
     def _connected(self) -> KafkaProducer:
-        if self._producer is None:
-            self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap_servers.split(","), acks="all", linger_ms=5, retries=3
-            )
-        return self._producer
+        with self._connecting:
+            if self._producer is None:
+                self._producer = KafkaProducer(
+                    **self._login.options(),
+                    acks="all",
+                    enable_idempotence=True,  # a repeated request must not overtake the one after it
+                    linger_ms=5,
+                    retries=3,
+                    max_request_size=_MAX_REQUEST_BYTES,
+                )
+            return self._producer

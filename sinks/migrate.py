@@ -21,6 +21,7 @@ from sinks.schema import MART, MIGRATIONS, STORE
 from sinks.sql_script import statements
 from streams.errors import FatalSinkError
 
+_VIEW_NAME = re.compile(rf"\b{MART}\.(\w+)")
 _MIGRATION_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 
 # What migrations record about themselves. Created before everything else, hence not a migration of its own.
@@ -92,8 +93,18 @@ def migrations() -> list[Script]:
 
 
 def views() -> list[Script]:
-    """All views of this release; a view that reads another sorts after it by a numbered name."""
-    return _scripts("view", "views")
+    """All views of this release, each after the views it reads. Raises FatalSinkError when some read each other."""
+    left = {script.name: script for script in _scripts("view", "views")}
+    reads = {
+        name: {found for found in _VIEW_NAME.findall(script.text) if found != name} for name, script in left.items()
+    }
+    ordered: list[Script] = []
+    while left:
+        ready = [name for name in left if not reads[name] & left.keys()]
+        if not ready:
+            raise FatalSinkError(f"views {', '.join(left)} read each other in a circle; one of them must not")
+        ordered += [left.pop(name) for name in ready]
+    return ordered
 
 
 def _scripts(kind: Kind, folder: str) -> list[Script]:

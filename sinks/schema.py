@@ -21,26 +21,26 @@ REVENUE_1D: Final = f"{STORE}.revenue_1d"
 MEMBERS: Final = f"{STORE}.members"
 COMMUNITIES: Final = f"{STORE}.communities"
 COMMUNITY_RULES: Final = f"{STORE}.community_rules"
+REFERRAL_NODES: Final = f"{STORE}.referral_nodes"
+REFERRAL_EDGES: Final = f"{STORE}.referral_edges"
+REFERRAL_CREDITS: Final = f"{STORE}.referral_credits"
+REFERRAL_REVENUE: Final = f"{STORE}.referral_revenue"
+MILESTONES: Final = f"{STORE}.milestones"
+IDENTITIES: Final = f"{STORE}.identities"
+TIMEZONE_OFFSETS: Final = f"{STORE}.timezone_offsets"
+SERVICE_HOURS: Final = f"{STORE}.service_hours"
+DEFINITIONS: Final = f"{STORE}.definitions"
+MOVE_RULES: Final = f"{STORE}.move_rules"
+POINT_REWARDS: Final = f"{STORE}.point_rewards"
+CAMPAIGN_RULES: Final = f"{STORE}.campaign_rules"
+EVENT_SPANS: Final = f"{STORE}.event_spans"
 DEAD_LETTERS: Final = f"{STORE}.dead_letters"
 ACCOUNTING: Final = f"{STORE}.accounting"
 STATE: Final = f"{STORE}.state"
 CLAIMS: Final = f"{STORE}.claims"
+ALERTS: Final = f"{STORE}.alerts"
+ALERT_DELIVERIES: Final = f"{STORE}.alert_deliveries"
+ALERT_VERDICTS: Final = f"{STORE}.alert_verdicts"
+ALERT_MUTES: Final = f"{STORE}.alert_mutes"
+TOUCHES: Final = f"{STORE}.touches"
 MIGRATIONS: Final = f"{STORE}.migrations"
-
-# The figures of an activity window, in the order of every activity table and view.
-FIGURES: Final = (
-    "messages",
-    "speakers",
-    "interactions",
-    "active_members",
-    "staff_messages",
-    "joins",
-    "leaves",
-    "orders",
-    "refunds",
-    "buyers",
-    "promotions",
-    "links",
-    "check_ins",
-    "replies",
-)

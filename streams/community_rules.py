@@ -1,4 +1,7 @@
-"""Land the communities of the rules file, so that names, stores and assignees can be queried beside the figures."""
+"""Land the communities of the rules file, so that names, stores and assignees can be queried beside the figures.
+
+What business views need besides is landed along with them.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import pyarrow as pa
 
 from sinks.clickhouse import ClickHouse
 from sinks.schema import COMMUNITY_RULES
+from streams.business_rules import land_business_rules
 from streams.rules import Rules
 
 
-def land_rules(clickhouse: ClickHouse, rules: Rules) -> None:
-    """Write all communities of the rules and delete what an earlier file had; every worker may do it.
+def land_rules(clickhouse: ClickHouse, rules: Rules, lateness_seconds: int) -> None:
+    """Write what can be queried of the rules and delete what an earlier file had; every worker may do it.
 
     Raises:
         SinkError: ClickHouse did not take them.
@@ -42,3 +46,4 @@ def land_rules(clickhouse: ClickHouse, rules: Rules) -> None:
     )
     clickhouse.insert_arrow(COMMUNITY_RULES, rows)
     clickhouse.command(f"DELETE FROM {COMMUNITY_RULES} WHERE version < {version}")
+    land_business_rules(clickhouse, rules, version, lateness_seconds)

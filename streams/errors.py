@@ -6,6 +6,7 @@
     ├── RulesError                the rules file is not valid; names file, line and field
     ├── EmbeddedError             the embedded stack cannot run: no Java, disk full, folder or port taken
     ├── KafkaUnavailable          the broker does not answer, or a topic is not as it must be
+    │   └── KafkaRefused          it answers, but not us: wrong password, unknown certificate, missing right
     ├── SinkError                 ClickHouse answered with an error
     │   ├── RetryableSinkError    it may work in a moment: unreachable, overloaded, too many parts
     │   ├── FatalSinkError        it will not work until a person acts: wrong password, missing table
@@ -49,6 +50,10 @@ class EmbeddedError(QunpulseError):
 
 class KafkaUnavailable(QunpulseError):
     """The broker does not answer, or a topic is not as it must be."""
+
+
+class KafkaRefused(KafkaUnavailable):
+    """The broker answers, but not us: a wrong password, a certificate we do not believe, a missing right."""
 
 
 class SinkError(QunpulseError):

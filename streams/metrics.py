@@ -13,9 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from schemas.refusals import CODES
+from schemas.topics import OUTBOX_TOPICS, READ_TOPICS
 
 Outcome = Literal["consumed", "applied", "duplicate", "late", "dead_lettered", "misrouted"]
 Stage = Literal["decode", "merge", "apply", "flush"]
@@ -47,6 +50,9 @@ class WorkerMetrics:
         self._dead_letters = self._counter(
             "qunpulse_dead_letters", "Records dead-lettered, by error code; which producer is broken.", "code"
         )
+        self._sent_records = self._counter(
+            "qunpulse_sent_records", "Facts, alerts and milestones sent; repeats after a restart count again.", "topic"
+        )
         self._unknown_words = self._counter(
             "qunpulse_unknown_words",
             "Events with a `kind` or `via` outside the contract's lists; landed as other/unknown.",
@@ -58,6 +64,17 @@ class WorkerMetrics:
         self._lag_seconds = self._gauge(
             "qunpulse_lag_seconds",
             "Event time between the newest event applied and now; 0 while caught up.",
+            "partition",
+        )
+        self._freshness = self._gauge(
+            "qunpulse_freshness_seconds",
+            "Time since Kafka took in the oldest record that cannot be read in ClickHouse yet; 0 when there is none.",
+            "partition",
+        )
+        self._imbalance = self._gauge(
+            "qunpulse_accounting_imbalance_records",
+            "Records of this partition without an outcome or with two, at its last checkpoint; all but 0 is a bug.",
+            "topic",
             "partition",
         )
         self._event_clock = self._gauge(
@@ -88,6 +105,17 @@ class WorkerMetrics:
         self._insert_seconds = self._histogram(
             "qunpulse_insert_seconds", "Time one ClickHouse insert takes, retries included.", "table"
         )
+        self.send_seconds = Histogram(
+            "qunpulse_send_seconds",
+            "Time dead letters, forwarded or outbox records of one flush take to Kafka, retries included.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.send_retries = Counter(
+            "qunpulse_send_retries",
+            "Sends to Kafka tried again; a steady rise means that flushes wait for it.",
+            registry=self.registry,
+        )
         self._insert_retries = self._counter(
             "qunpulse_insert_retries",
             "ClickHouse inserts tried again; a steady rise means it is struggling.",
@@ -96,11 +124,6 @@ class WorkerMetrics:
         self._state_entries = self._gauge(
             "qunpulse_state_entries",
             "Entries an operator keeps in memory, all partitions together.",
-            "operator",
-        )
-        self._state_bytes = self._gauge(
-            "qunpulse_state_bytes",
-            "Estimated memory of an operator's state, all partitions together.",
             "operator",
         )
         self.restore_seconds = Histogram(
@@ -116,6 +139,11 @@ class WorkerMetrics:
         )
         self.partitions_assigned = Gauge(
             "qunpulse_assigned_partitions", "Partitions this worker owns.", registry=self.registry
+        )
+        self.configured_partitions = Gauge(
+            "qunpulse_configured_partitions",
+            "Partitions of each topic by the settings; with fewer assigned over all workers, some are read by nobody.",
+            registry=self.registry,
         )
         self.clickhouse_up = Gauge(
             "qunpulse_clickhouse_up_bool",
@@ -134,6 +162,21 @@ class WorkerMetrics:
         )
         build = Info("qunpulse_build", "Version that runs here.", registry=self.registry)
         build.info({"version": installed_version(), "python": platform.python_version()})
+        # Memory, processor time, start time and open files, as the library reads them at every scrape.
+        ProcessCollector(namespace="qunpulse", registry=self.registry)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Make the counters of closed lists now: one that appears with its first 5 records shows Prometheus no rise."""
+        for counter in self._outcomes.values():
+            for topic in READ_TOPICS:
+                counter.labels(topic)
+        for code in CODES:
+            self._dead_letters.labels(code)
+        for topic in OUTBOX_TOPICS:
+            self._sent_records.labels(topic)
+        for word_field in get_args(WordField):
+            self._unknown_words.labels(word_field)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -152,6 +195,10 @@ class WorkerMetrics:
         """Counter of dead letters with this code of the contract's closed list."""
         return self._dead_letters.labels(code)
 
+    def sent_records(self, topic: str) -> Counter:
+        """Counter of outbox records sent to a topic."""
+        return self._sent_records.labels(topic)
+
     def unknown_words(self, field: WordField) -> Counter:
         """Counter of words outside the contract's list; the word itself lands in a column."""
         return self._unknown_words.labels(field)
@@ -163,6 +210,14 @@ class WorkerMetrics:
     def lag_seconds(self, partition: int) -> Gauge:
         """Gauge of event time not yet applied, seconds."""
         return self._lag_seconds.labels(str(partition))
+
+    def freshness_seconds(self, partition: int) -> Gauge:
+        """Gauge of the age of the oldest record that has not landed, seconds."""
+        return self._freshness.labels(str(partition))
+
+    def imbalance_records(self, topic: str, partition: int) -> Gauge:
+        """Gauge of records for which promise 1 does not hold."""
+        return self._imbalance.labels(topic, str(partition))
 
     def event_clock(self, partition: int) -> Gauge:
         """Gauge of the largest event time applied, unix seconds."""
@@ -197,10 +252,6 @@ class WorkerMetrics:
         """Gauge of entries in an operator's memory."""
         return self._state_entries.labels(operator)
 
-    def state_bytes(self, operator: str) -> Gauge:
-        """Gauge of an operator's memory, bytes (an estimate)."""
-        return self._state_bytes.labels(operator)
-
     @contextmanager
     def timed(self, name: Stage) -> Iterator[None]:
         """Time a block as one stage of a batch."""
@@ -215,15 +266,82 @@ class WorkerMetrics:
         label = str(partition)
         for gauge in (
             self._lag_seconds,
+            self._freshness,
             self._event_clock,
             self._checkpoint_age,
             self._claim_epoch,
             self._paused,
         ):
             _remove(gauge, label)
-        for sample in next(iter(self._lag_records.collect())).samples:
-            if sample.labels["partition"] == label:
-                _remove(self._lag_records, sample.labels["topic"], label)
+        for topic in READ_TOPICS:
+            _remove(self._lag_records, topic, label)
+            _remove(self._imbalance, topic, label)
+
+
+class DeliveryMetrics:
+    """The metrics of the process that delivers alerts; `channel` is a channel's name in the rules file."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        self._records = Counter(
+            "qunpulse_alert_records",
+            "Alert records read, by what followed: delivered on some channel, or why on none.",
+            ("result",),
+            registry=self.registry,
+        )
+        self._deliveries = Counter(
+            "qunpulse_alert_deliveries",
+            "Tries to deliver an alert on a channel: sent means acknowledged, failed will be tried again.",
+            ("channel", "outcome"),
+            registry=self.registry,
+        )
+        self._owed = Gauge(
+            "qunpulse_alert_deliveries_owed_number",
+            "Deliveries not acknowledged yet: waiting (quiet hours, digest, rate limit) or failed.",
+            ("channel", "outcome"),
+            registry=self.registry,
+        )
+        self._overdue = Gauge(
+            "qunpulse_alert_delivery_overdue_seconds",
+            "Age of the oldest delivery that has failed and is still owed; a person must look when it grows.",
+            ("channel",),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "qunpulse_alert_delivery_seconds",
+            "From reading an alert to its acknowledgement, for messages of their own; quiet hours count.",
+            ("channel",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.clickhouse_up = Gauge(
+            "qunpulse_clickhouse_up_bool", "1 if ClickHouse answered last time it was asked.", registry=self.registry
+        )
+        self.active = Gauge(
+            "qunpulse_alert_delivery_active_bool",
+            "1 in the one process that delivers, 0 in those that stand by.",
+            registry=self.registry,
+        )
+
+    def records(self, result: str) -> Counter:
+        """Counter of alert records with this result: delivered, duplicate, replay, unrouted, …"""
+        return self._records.labels(result)
+
+    def deliveries(self, channel: str, outcome: Literal["sent", "failed"]) -> Counter:
+        """Counter of tries on a channel."""
+        return self._deliveries.labels(channel, outcome)
+
+    def owed(self, channel: str, outcome: Literal["waiting", "failed"]) -> Gauge:
+        """Gauge of what a channel owes."""
+        return self._owed.labels(channel, outcome)
+
+    def overdue_seconds(self, channel: str) -> Gauge:
+        """Gauge of the age of the oldest failed delivery, seconds; 0 when there is none."""
+        return self._overdue.labels(channel)
+
+    def seconds(self, channel: str) -> Histogram:
+        """Histogram of a channel's delays, seconds."""
+        return self._seconds.labels(channel)
 
 
 def _remove(gauge: Gauge, *labels: str) -> None:

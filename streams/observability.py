@@ -4,12 +4,17 @@
 * /readyz   200 when partitions are assigned, their state is restored and ClickHouse answers, else 503 with
             JSON that names what is missing: send it no expectations, but leave it running.
 
+With a token, /metrics and /readyz are for who shows it (`Authorization: Bearer …`), since they tell how large and how
+well a deployment is; everybody else gets 401. /healthz stays open: it says no more than that the process lives, and
+container engines that ask for it cannot keep a secret.
+
 It runs in threads of its own, so it answers while the worker's loop is busy, and that is how /healthz can
 tell that the loop hangs. It only calls the functions it was given; it knows nothing of the engine.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +46,7 @@ class ObservabilityServer:
         missing: Callable[[], Sequence[str]],
         host: str = "127.0.0.1",
         port: int = 9108,
+        token: str = "",
         heartbeat_limit_seconds: float = HEARTBEAT_LIMIT_SECONDS,
     ) -> None:
         self._registry = registry
@@ -48,6 +54,7 @@ class ObservabilityServer:
         self._missing = missing
         self._host = host
         self._wanted_port = port
+        self._token = token
         self._heartbeat_limit = heartbeat_limit_seconds
         self._server: ThreadingHTTPServer | None = None
 
@@ -96,16 +103,29 @@ class ObservabilityServer:
             return _json(not missing, {"ready": not missing, "missing": missing})
         return 404, "text/plain; charset=utf-8", b"paths: /metrics /healthz /readyz\n"
 
+    def lets_in(self, path: str, authorization: str) -> bool:
+        """Whether who sends this header may see this path."""
+        if not self._token or path == "/healthz":
+            return True
+        scheme, _, shown = authorization.partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token.encode())
+
     def _request_class(self) -> type[BaseHTTPRequestHandler]:
-        answer = self.answer
+        answer, lets_in = self.answer, self.lets_in
 
         class Request(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 30  # a client that opens a connection and says nothing must not hold a thread for ever
 
             def do_GET(self) -> None:
-                status, content_type, body = answer(urlsplit(self.path).path, self.headers.get("Accept", ""))
+                path = urlsplit(self.path).path
+                if lets_in(path, self.headers.get("Authorization", "")):
+                    status, content_type, body = answer(path, self.headers.get("Accept", ""))
+                else:
+                    status, content_type, body = 401, "text/plain; charset=utf-8", _WHO_ARE_YOU
                 self.send_response(status)
+                if status == 401:
+                    self.send_header("WWW-Authenticate", "Bearer")
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -115,6 +135,9 @@ class ObservabilityServer:
                 """A scrape every few seconds is no news."""
 
         return Request
+
+
+_WHO_ARE_YOU = b"this path asks for the bearer token of the setting metrics_token\n"
 
 
 class _Server(ThreadingHTTPServer):

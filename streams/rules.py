@@ -9,6 +9,15 @@
       wecom:
         name: 企业微信
         timezone: Asia/Shanghai      # for its communities that do not say their own
+    campaigns:
+      春季拉新:
+        start: 2026-03-01            # [start, end)
+        end: 2026-04-01
+        days_to_maturity: 14         # 7 unless it says so
+        require: paid_order          # nothing, activity (default) or paid_order
+        target: {kind: accepted_invitations, count: 3, within_days: 3}
+      "organic:wecom:grp-1":         # invitations into this community that name no campaign
+        staff_may_refer: true
 
 No figure needs it: without a file everything runs on defaults. Later sections are fields of `Rules`, nothing else:
 known section names, their errors with line numbers and reloading follow from it. Errors are `RulesError`s that name
@@ -25,11 +34,13 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.refusals import fault_of
 from streams.errors import RulesError
+from streams.rules_campaigns import CampaignRules, TargetRules
 from streams.rules_csv import read_communities_csv
-from streams.rules_model import CommunityRules, PlatformRules, Rules, did_you_mean
+from streams.rules_model import CommunityRules, PlatformRules, Rules
+from streams.rules_parts import did_you_mean
 from streams.rules_yaml import KeyPath, Located, read_yaml
 
-__all__ = ["CommunityRules", "PlatformRules", "Rules", "RulesFile", "load_rules"]
+__all__ = ["CampaignRules", "CommunityRules", "PlatformRules", "Rules", "RulesFile", "TargetRules", "load_rules"]
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +73,13 @@ class RulesFile:
             self._rules = self._read(self._path)
         except RulesError as error:
             self.problem = str(error)
-            log.warning("the rules file changed and is not valid; the rules read before stay in force: %s", error)
+            log.warning(
+                "the rules file changed and is not valid; the rules read before stay in force: %s", error,
+                extra={"event": "rules_refused"},
+            )  # fmt: skip
         else:
             self.problem = None
-            log.info("rules file %s read again", self._path)
+            log.info("rules file %s read again", self._path, extra={"event": "rules_read_again"})
         return self._rules
 
     def _read(self, path: Path) -> Rules:

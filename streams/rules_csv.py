@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.refusals import fault_of
 from streams.errors import RulesError
-from streams.rules_model import did_you_mean
+from streams.rules_parts import did_you_mean
 
 Row = TypeVar("Row", bound=BaseModel)
 

@@ -2,58 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
-from datetime import date, datetime
-from functools import cache
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from streams.rules_alerts import AlertsRules
+from streams.rules_campaigns import CampaignRules
+from streams.rules_churn import TierRules
+from streams.rules_efforts import EventRules
+from streams.rules_lifecycle import DEFAULT_MOVES, LifecycleRules, MoveRules, PointsRules
+from streams.rules_parts import DEFAULT_TIMEZONE, Section, Text, When, Zone, instant_ms
+from streams.rules_touches import TouchRules
 from streams.service_hours import ServiceSpan, parse_service_hours
 
-DEFAULT_TIMEZONE: Final = "UTC"
-
-
-@cache
-def _zones() -> tuple[str, ...]:
-    return tuple(sorted(available_timezones()))
-
-
-def _known_zone(name: str) -> str:
-    if name not in _zones():
-        raise ValueError(f"no time zone of the tz database{did_you_mean(name, _zones())}")
-    return name
+_PLAIN_CAMPAIGN: Final = CampaignRules()
 
 
 def _service_spans(found: Any) -> Any:
     return parse_service_hours(found) if isinstance(found, str) else found
 
 
-def _day_or_instant(found: Any) -> Any:
-    """Texts become dates or datetimes; a datetime without offset is left to the community's time zone, like a date."""
-    if not isinstance(found, str):
-        return found
-    try:
-        if len(found) == 10:
-            return date.fromisoformat(found)
-        return datetime.fromisoformat(found)
-    except ValueError:
-        raise ValueError("expected a day like 2024-05-01 or a time like 2024-05-01T09:00:00+08:00") from None
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-When = Annotated[datetime | date, BeforeValidator(_day_or_instant)]
 ServiceHours = Annotated[tuple[ServiceSpan, ...], BeforeValidator(_service_spans)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class CommunityRules(_Section):
+class CommunityRules(Section):
     """What is known of a community that no event says. Days without a time are its own local days."""
 
     name: Text | None = Field(default=None, description="Name for people.")
@@ -80,25 +52,48 @@ class CommunityRules(_Section):
 
     def opened_ms(self) -> int | None:
         """When it was opened, in ms since 1970 UTC."""
-        return _instant_ms(self.opened_at, self.timezone)
+        return instant_ms(self.opened_at, self.timezone)
 
     def closed_ms(self) -> int | None:
         """When it was closed, in ms since 1970 UTC."""
-        return _instant_ms(self.closed_at, self.timezone)
+        return instant_ms(self.closed_at, self.timezone)
 
 
-class PlatformRules(_Section):
+class PlatformRules(Section):
     """What holds for all communities of a platform."""
 
     name: Text | None = Field(default=None, description="Name for people.")
     timezone: Zone = Field(default=DEFAULT_TIMEZONE, description="Zone of its communities that do not say their own.")
 
 
-class Rules(_Section):
+class DefinitionRules(Section):
+    """Parts of figures' definitions that may be set otherwise; they hold for all communities."""
+
+    activation_days: Annotated[int, Field(ge=1, le=7)] = Field(
+        default=7,
+        description="Local days after joining in which a first message or order makes a member activated; 1 to 7, "
+        "since retention looks at days 8 to 30.",
+    )
+
+
+class Rules(Section):
     """The whole file, one field a section."""
 
     communities: dict[str, CommunityRules] = Field(default_factory=dict)
     platforms: dict[str, PlatformRules] = Field(default_factory=dict)
+    alerts: AlertsRules = Field(default_factory=AlertsRules)
+    tiers: TierRules = Field(default_factory=TierRules)
+    campaigns: dict[str, CampaignRules] = Field(default_factory=dict)
+    events: dict[str, EventRules] = Field(default_factory=dict)
+    definitions: DefinitionRules = Field(default_factory=DefinitionRules)
+    lifecycle: LifecycleRules = Field(default_factory=LifecycleRules)
+    moves: list[MoveRules] = Field(default=list(DEFAULT_MOVES))
+    points: PointsRules = Field(default_factory=PointsRules)
+    touches: TouchRules = Field(default_factory=TouchRules)
+
+    def campaign(self, campaign_id: str) -> CampaignRules:
+        """The rules of a campaign; one that the file does not name, `organic:<community>` too, has the defaults."""
+        return self.campaigns.get(campaign_id, _PLAIN_CAMPAIGN)
 
     def timezone_of(self, community_id: str, platform: str | None = None) -> str:
         """The zone of a community's days: its own, else its platform's, else UTC."""
@@ -107,20 +102,3 @@ class Rules(_Section):
             return community.timezone
         of_platform = self.platforms.get(platform) if platform else None
         return of_platform.timezone if of_platform is not None else DEFAULT_TIMEZONE
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """`; did you mean 'x'?` when a known word is close, else nothing."""
-    folded = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
-    return f"; did you mean {folded[close[0]]!r}?" if close else ""
-
-
-def _instant_ms(when: date | datetime | None, timezone: str) -> int | None:
-    if when is None:
-        return None
-    if not isinstance(when, datetime):
-        when = datetime(when.year, when.month, when.day)  # noqa: DTZ001  # the community's zone comes next
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=ZoneInfo(timezone))
-    return int(when.timestamp() * 1000)

@@ -19,9 +19,10 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from sinks.kafka_login import KafkaLogin, SaslMechanism, SecurityProtocol
 from streams.errors import ConfigError
+from streams.settings_secrets import ENV_PREFIX, SECRETS, plain, refuse_examples, variable_of, with_secrets_of_files
 
-ENV_PREFIX = "QUNPULSE_"
 CONFIG_VARIABLE = "QUNPULSE_CONFIG"
 DEFAULT_CONFIG_FILE = Path("qunpulse.toml")
 
@@ -45,11 +46,25 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str = Field(
         "127.0.0.1:9092", min_length=1, description="Kafka brokers, host:port, separated by commas"
     )
+    kafka_security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT", description="how brokers are spoken to: SASL_SSL = encrypted and with a password"
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="PEM file of the CA that signed the brokers' certificates; none: those the system trusts"
+    )
+    kafka_sasl_mechanism: SaslMechanism = Field("SCRAM-SHA-512", description="how the password is shown to brokers")
+    kafka_user: str = Field("", description="Kafka user (SASL)")
+    kafka_password: SecretStr = Field(SecretStr(""), description="that user's password")
+    kafka_password_file: Path | None = Field(None, description="file that holds kafka_password")
     clickhouse_host: str = Field("127.0.0.1", min_length=1, description="ClickHouse server's host")
-    clickhouse_port: int = Field(8123, ge=1, le=65535, description="ClickHouse's HTTP port")
+    clickhouse_port: int = Field(8123, ge=1, le=65535, description="ClickHouse's HTTP port, or HTTPS port (8443)")
     clickhouse_user: str = Field("default", description="ClickHouse user that may write to qunpulse_store")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="that user's password")
+    clickhouse_password_file: Path | None = Field(None, description="file that holds clickhouse_password")
     clickhouse_secure: bool = Field(False, description="speak HTTPS to ClickHouse")
+    clickhouse_ca_file: Path | None = Field(
+        None, description="PEM file of the CA that signed ClickHouse's certificate; none: those the system trusts"
+    )
 
     partitions: int = Field(4, ge=1, le=1024, description="partitions of each event topic; fixed once the topics exist")
     replication_factor: int = Field(1, ge=1, le=16, description="replicas of each topic; 3 in production")
@@ -93,16 +108,60 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr | None = Field(
         None, description="key of those hashes; the same key gives the same pseudonyms"
     )
+    pseudonym_key_file: Path | None = Field(None, description="file that holds pseudonym_key")
     rules_file: Path | None = Field(None, description="YAML file with communities, platforms, …; none: defaults")
+
+    churn_model_file: Path | None = Field(
+        None, description="file that `qunpulse model fit` wrote; none: the model that ships"
+    )
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics, /healthz and /readyz listen on")
     metrics_port: int = Field(9108, ge=0, le=65535, description="their port; 0 picks a free one")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="bearer token that /metrics and /readyz ask for; empty: nobody is asked"
+    )
+    metrics_token_file: Path | None = Field(None, description="file that holds metrics_token")
     insert_timeout_seconds: int = Field(30, ge=1, le=600, description="longest time one ClickHouse insert may take")
     session_timeout_seconds: int = Field(
         10, ge=1, le=600, description="silence after which Kafka gives a worker's partitions to another"
     )
     data_dir: Path = Field(Path("data"), description="folder of the embedded Kafka and ClickHouse")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe log line shown")
+    log_format: Literal["text", "json"] = Field("text", description="log lines for people, or one JSON object a line")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_may_stand_in_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return with_secrets_of_files(values)
+
+    @model_validator(mode="after")
+    def _no_secret_is_the_example(self) -> Self:
+        refuse_examples({name: getattr(self, name) for name in SECRETS})
+        return self
+
+    @model_validator(mode="after")
+    def _connections_are_as_safe_as_they_look(self) -> Self:
+        asked = self.kafka_security_protocol.startswith("SASL_")
+        if asked and not (self.kafka_user and plain(self.kafka_password)):
+            raise ValueError(
+                f"kafka_security_protocol is {self.kafka_security_protocol}, which needs kafka_user and kafka_password "
+                "(or kafka_password_file)"
+            )
+        if self.kafka_user and not asked:
+            raise ValueError(
+                f"kafka_user is set, but kafka_security_protocol {self.kafka_security_protocol} asks nobody for a "
+                "password; set it to SASL_SSL"
+            )
+        if self.kafka_ca_file and not self.kafka_security_protocol.endswith("SSL"):
+            raise ValueError(
+                f"kafka_ca_file is set, but kafka_security_protocol {self.kafka_security_protocol} does not encrypt; "
+                "set it to SASL_SSL or SSL"
+            )
+        if self.clickhouse_ca_file and not self.clickhouse_secure:
+            raise ValueError(
+                "clickhouse_ca_file is set, but clickhouse_secure is off; set QUNPULSE_CLICKHOUSE_SECURE=1"
+            )
+        return self
 
     @model_validator(mode="after")
     def _agree_with_each_other(self) -> Self:
@@ -121,19 +180,32 @@ class Settings(BaseSettings):
         path = _find_config_file(config_file)
         given = {name: value for name, value in (flags or {}).items() if value is not None}
         _refuse_unknown(given, cls, "flag", _flag_name)
-        _refuse_unknown(_our_variables(), cls, "environment variable", _variable_name)
+        _refuse_unknown(_our_variables(), cls, "environment variable", variable_of)
         in_file = _read_file(cls, path) if path else {}
         in_environment = EnvSettingsSource(cls)()
 
         origins = dict.fromkeys(cls.model_fields, "default")
         origins |= dict.fromkeys(in_file, f"file {path}")
-        origins |= {name: f"environment {_variable_name(name)}" for name in in_environment}
+        origins |= {name: f"environment {variable_of(name)}" for name in in_environment}
         origins |= {name: f"flag {_flag_name(name)}" for name in given}
+        merged = {**in_file, **in_environment, **given}
+        origins |= {name: f"file {merged[f'{name}_file']}" for name in SECRETS if merged.get(f"{name}_file")}
         try:
-            settings = cls(**{**in_file, **in_environment, **given})
+            settings = cls(**merged)
         except ValidationError as error:
             raise ConfigError(_explain(error, origins)) from None
         return LoadedSettings(settings, origins, path)
+
+    def kafka(self) -> KafkaLogin:
+        """Where Kafka is and who we are there."""
+        return KafkaLogin(
+            self.kafka_bootstrap_servers,
+            self.kafka_security_protocol,
+            self.kafka_ca_file,
+            self.kafka_sasl_mechanism,
+            self.kafka_user,
+            self.kafka_password.get_secret_value(),
+        )
 
     def environment(self) -> dict[str, str]:
         """These settings as QUNPULSE_ variables, secrets included, for a worker started as a child."""
@@ -142,9 +214,11 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value is None or name == "worker_id":  # a child has a name of its own
                 continue
+            if name in SECRETS and getattr(self, f"{name}_file"):  # it reads the file itself
+                continue
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             if text:
-                variables[_variable_name(name)] = text
+                variables[variable_of(name)] = text
         return variables
 
 
@@ -183,10 +257,6 @@ def _shown(value: object) -> str:
 
 def _flag_name(name: str) -> str:
     return SHORT_FLAGS.get(name) or f"--{name.replace('_', '-')}"
-
-
-def _variable_name(name: str) -> str:
-    return f"{ENV_PREFIX}{name.upper()}"
 
 
 def _our_variables() -> Iterable[str]:
@@ -232,7 +302,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
             lines.append(problem["msg"].removeprefix("Value error, "))
             continue
         name = str(problem["loc"][0])
-        secret = isinstance(Settings.model_fields[name].default, SecretStr) or name == "pseudonym_key"
+        secret = name in SECRETS
         found = "(hidden)" if secret else repr(problem["input"])
         expected = problem["msg"].removeprefix("Input should be ")
         lines.append(f"setting {name} = {found} (from {origins[name]}): expected {expected}")

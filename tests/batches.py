@@ -12,11 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.codec import Decoder
-from schemas.topics import EVENT_TOPICS, TOPIC_OF
+from schemas.topics import READ_TOPICS, TOPIC_OF
 from sinks.claims import Claim
-from streams.engine.checkpoint import FlushPlan
+from streams.engine.checkpoint import FlushPlan, Landing
 from streams.engine.partition import Partition, PartitionSettings
+from streams.engine.partition_state import no_programs
 from streams.metrics import WorkerMetrics
+from streams.operators.outbox import OutboxRecord
+from streams.operators.program import ProgramsOf
 
 Event = dict[str, Any]
 
@@ -73,7 +76,7 @@ class FakeRecord:
 
 
 class Replay:
-    """Four topics, one partition, and what it has written so far."""
+    """All topics that are read, one partition of them, and what it has written so far."""
 
     def __init__(
         self,
@@ -82,14 +85,21 @@ class Replay:
         partitions: int = 1,
         number: int = 0,
         batch_max_records: int = 1000,
+        programs_of: ProgramsOf = no_programs,
+        keys: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
+        """``keys`` names the key columns of further base tables, which programs fill."""
         self._zones = zones or {}
         self._settings = PartitionSettings(partitions, 1, lateness_ms, batch_max_records, "test")
         self._number = number
+        self._programs_of = programs_of
         self._metrics = WorkerMetrics()
-        self.topics: dict[str, list[FakeRecord]] = {topic: [] for topic in EVENT_TOPICS}
-        self.landed: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {name: {} for name in KEYS}
+        self.topics: dict[str, list[FakeRecord]] = {topic: [] for topic in READ_TOPICS}
+        self.keys = KEYS | dict(keys or {})
+        self.landed: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {name: {} for name in self.keys}
         self.events: list[dict[str, Any]] = []
+        self.outbox: list[OutboxRecord] = []
+        """All that was sent, in its order; after a crash some of it stands here twice."""
         self._state: dict[tuple[str, bytes], dict[str, Any]] = {}
         self._claims = 0
         self.restart()
@@ -127,7 +137,7 @@ class Replay:
 
     def drain(self) -> None:
         """Fetch and apply all there is."""
-        for topic in EVENT_TOPICS:
+        for topic in READ_TOPICS:
             self.fetch(topic, len(self.topics[topic]) + 1)
         while self.partition.waiting:
             assert self.apply(), "records wait though every topic was read to its end"
@@ -151,11 +161,12 @@ class Replay:
             assert row["version"] == plan.version
             self._state[place] = row
 
-    def land(self, derived: Mapping[str, pa.Table]) -> None:
+    def land(self, landing: Landing) -> None:
         """Step 3 of a flush."""
-        for name, table in derived.items():
+        self.outbox += landing.outbox
+        for name, table in landing.derived.items():
             rows = table.to_pylist()
-            places = [tuple(row[column] for column in KEYS[name]) for row in rows]
+            places = [tuple(row[column] for column in self.keys[name]) for row in rows]
             assert len(set(places)) == len(places), f"{name}: a row stands twice in one flush"
             for place, row in zip(places, rows, strict=True):
                 before = self.landed[name].get(place)
@@ -166,7 +177,7 @@ class Replay:
         """A whole flush."""
         plan = self.collect(reference_ms)
         self.checkpoint(plan)
-        self.land(plan.derived)
+        self.land(plan.landing)
         return plan
 
     def restart(self) -> None:
@@ -174,7 +185,9 @@ class Replay:
         self._claims += 1
         self._claim = Claim(self._claims, uuid.UUID(int=self._claims))
         zone_of: Callable[[str, str | None], str] = lambda community, _: self._zones.get(community, "UTC")  # noqa: E731
-        self.partition = Partition(self._number, self._settings, Decoder(262_144), zone_of, self._metrics)
+        self.partition = Partition(
+            self._number, self._settings, Decoder(262_144), zone_of, self._metrics, self._programs_of
+        )
         alive = [row for row in self._state.values() if not row["deleted"]]
         alive.sort(key=lambda row: row["key"][::-1])  # no order is promised
         if alive:

@@ -21,7 +21,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from infra.embedded.kafka import free_port
 from infra.embedded.stack import EmbeddedStack
 from schemas.partitioning import partition_for
-from schemas.topics import EVENT_TOPICS, topic_specs
+from schemas.topics import READ_TOPICS, topic_specs
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate
 from streams.accounts import by_topic, read_books
@@ -30,6 +30,7 @@ from tests.oracle import TABLES, Oracle, compare
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 PATIENCE_SECONDS = 120.0
+WORKER = (sys.executable, "-m", "streams.cli.main", "worker")
 
 Feed = Sequence[tuple[str, dict[str, Any]]]
 """Events in the order they are sent, with their topics."""
@@ -44,10 +45,13 @@ def shared_data(*names: str) -> list[Path]:
     return paths
 
 
+PARTITIONS = 4
+
+
 class Pipeline:
     """A stack with empty topics and tables, and the workers started on it."""
 
-    def __init__(self, stack: EmbeddedStack, logs: Path, partitions: int = 4) -> None:
+    def __init__(self, stack: EmbeddedStack, logs: Path, partitions: int = PARTITIONS) -> None:
         self._stack = stack
         self._logs = logs
         self.partitions = partitions
@@ -65,8 +69,14 @@ class Pipeline:
         )
         for (table,) in tables:
             self.clickhouse.command(f"TRUNCATE TABLE qunpulse_store.{table}")
-        servers = self._stack.kafka_bootstrap_servers
-        admin = KafkaAdminClient(bootstrap_servers=servers)
+        self.drop_topics()
+        with KafkaCluster(self._stack.kafka_bootstrap_servers) as cluster:
+            cluster.apply(topic_specs(self.partitions), replication_factor=1)
+        self._group = f"test-{time.time_ns()}"
+
+    def drop_topics(self) -> None:
+        """Delete the topics, with all that is in them."""
+        admin = KafkaAdminClient(bootstrap_servers=self._stack.kafka_bootstrap_servers)
         ours = {spec.name for spec in topic_specs(self.partitions)}
         old = ours & set(admin.list_topics())
         if old:
@@ -74,9 +84,6 @@ class Pipeline:
             while ours & set(admin.list_topics()):
                 time.sleep(0.05)
         admin.close()
-        with KafkaCluster(servers) as cluster:
-            cluster.apply(topic_specs(self.partitions), replication_factor=1)
-        self._group = f"test-{time.time_ns()}"
 
     # -- feeding ------------------------------------------------------------------------------------------------------
 
@@ -105,8 +112,8 @@ class Pipeline:
 
     # -- workers ------------------------------------------------------------------------------------------------------
 
-    def start_worker(self, **settings: Any) -> subprocess.Popen[bytes]:
-        """Start a worker process; settings override the test's defaults."""
+    def start_worker(self, command: Sequence[str] = WORKER, **settings: Any) -> subprocess.Popen[bytes]:
+        """Start a worker process; settings override the test's defaults, ``command`` what is run."""
         self._started += 1
         values = {
             "kafka_bootstrap_servers": self._stack.kafka_bootstrap_servers,
@@ -124,7 +131,7 @@ class Pipeline:
         environment = {f"QUNPULSE_{name.upper()}": str(value) for name, value in values.items()}
         with (self._logs / f"worker-{self._started}.log").open("wb") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli.main", "worker"],
+                list(command),
                 env=os.environ | environment,
                 stdout=log,
                 stderr=log,
@@ -185,13 +192,13 @@ class Pipeline:
         self._wait(lambda: self.consumed() >= at_least, f"{at_least} records were not checkpointed")
 
     def wait_landed(self) -> None:
-        """Wait until every record in Kafka is checkpointed and landed."""
+        """Wait until every record in Kafka is checkpointed and landed, and all that came of it too."""
         self._wait(self._all_landed, "not everything landed")
 
     def _all_landed(self) -> bool:
+        books = read_books(self.clickhouse)  # before the ends: what they cover has sent all that comes of it by now
         with KafkaCluster(self._stack.kafka_bootstrap_servers) as cluster:
-            ends = cluster.spans(EVENT_TOPICS)
-        books = read_books(self.clickhouse)
+            ends = cluster.spans(READ_TOPICS)
         return all(place in books and books[place].next_offset >= span.end for place, span in ends.items() if span.end)
 
     def _wait(self, done: Callable[[], bool], complaint: str, look_every: float = 0.1) -> None:
@@ -242,4 +249,6 @@ class Pipeline:
     def close(self) -> None:
         """Stop what runs and give the connections back."""
         self.kill_workers()
+        if self.partitions != PARTITIONS:  # whoever uses the stack next expects its topics as they usually are
+            self.drop_topics()
         self.clickhouse.close()

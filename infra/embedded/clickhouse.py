@@ -23,13 +23,14 @@ class ClickHouseServer:
     """ClickHouse's own engine over HTTP, its data in `data_dir`/clickhouse.
 
     `port` is taken when it is free, else another one is; after `start` it says which. `password` is that of the user
-    `default`.
+    `default`, `bi_password` that of `bi`, who only reads the views.
     """
 
-    def __init__(self, data_dir: Path, port: int = STANDARD_PORT, password: str = "") -> None:
+    def __init__(self, data_dir: Path, port: int = STANDARD_PORT, password: str = "", bi_password: str = "") -> None:
         self.data_dir = data_dir.resolve()
         self.port = port
         self._password = password
+        self._bi_password = bi_password
         self._process: ChildProcess | None = None
 
     @property
@@ -55,7 +56,11 @@ class ClickHouseServer:
             "the embedded ClickHouse",
             command,
             self.data_dir / "logs" / "clickhouse.log",
-            {"CLICKHOUSE_PASSWORD": self._password, "PYTHONUNBUFFERED": "1"},
+            {
+                "CLICKHOUSE_PASSWORD": self._password,
+                "CLICKHOUSE_BI_PASSWORD": self._bi_password,
+                "PYTHONUNBUFFERED": "1",
+            },
             keeps_open,
         )
         self._process = process

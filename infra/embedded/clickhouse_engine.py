@@ -75,15 +75,16 @@ class Engine:
         database: str = "",
         parameters: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
-        read_only: bool = False,
+        readonly: int = 0,
     ) -> Outcome:
-        """Run one statement on a connection of its own.
+        """Run one statement on a connection of its own; `readonly` as ClickHouse's setting: 1 and 2 refuse to write,
+        1 also to change settings.
 
         Raises StatementError with ClickHouse's code when the engine refuses it.
         """
         connection = self._connect(self._address)
         try:
-            connection.query(_set_statement(settings or {}, read_only))
+            connection.query(_set_statement(settings or {}, readonly))
             if database:
                 connection.query(f"USE {_identifier(database)}")
             result = connection.query(sql, output_format, params=dict(parameters or {}))
@@ -111,7 +112,7 @@ class Engine:
         self._held_open.close()
 
 
-def _set_statement(settings: Mapping[str, str], read_only: bool) -> str:
+def _set_statement(settings: Mapping[str, str], readonly: int) -> str:
     # implicit_select is on in the embedded engine: a mistyped word would be read as an expression to select.
     assignments = ["implicit_select = 0", f"max_result_bytes = {MAX_RESULT_BYTES}"]
     for name, value in settings.items():
@@ -120,8 +121,8 @@ def _set_statement(settings: Mapping[str, str], read_only: bool) -> str:
                 UNKNOWN_SETTING, f"Code: 115. DB::Exception: Unknown setting '{name}'. (UNKNOWN_SETTING)"
             )
         assignments.append(f"{name} = {quote(value)}")
-    if read_only:
-        assignments.append("readonly = 2")
+    if readonly:
+        assignments.append(f"readonly = {readonly}")  # the last one: nothing can be set after it
     return "SET " + ", ".join(assignments)
 
 

@@ -2,8 +2,8 @@
 
 A request goes: authentication → parameters → statement and rows told apart → engine → answer with ClickHouse's
 headers. Rows of an insert are spooled to a file that the engine reads, so a big insert costs disk, not memory.
-Sessions, external tables, progress headers and ClickHouse's own block compression are not here; clients do
-without them, or get code 48 (NOT_IMPLEMENTED).
+Sessions, external tables and progress headers are not here; clients do without them, or get code 48
+(NOT_IMPLEMENTED).
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import re
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from infra.embedded import content_codings
+from infra.embedded import bi_login, block_compression, content_codings
+from infra.embedded.bi_login import StatementCheck
 from infra.embedded.clickhouse_body import ClientGone, Refusal, RequestBody, read_head
 from infra.embedded.clickhouse_engine import Engine, Outcome, StatementError
+from infra.embedded.clickhouse_request import Request
 from infra.embedded.clickhouse_sql import InsertHead, shape_of, statement_reading_file
 
 log = logging.getLogger(__name__)
@@ -73,17 +74,6 @@ _STATUS_OF_CODE = {
 _VERSION_TRAILER = re.compile(r"\(version [^()]*(?:\([^()]*\))?\)\s*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a request asks for, its rows aside."""
-
-    database: str
-    default_format: str
-    parameters: dict[str, str]
-    settings: dict[str, str]
-    read_only: bool
-
-
 class EmbeddedClickHouse(ThreadingHTTPServer):
     """HTTP server on 127.0.0.1 with a thread per connection; threads wait in the engine without the interpreter."""
 
@@ -91,11 +81,12 @@ class EmbeddedClickHouse(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, port: int, engine: Engine, spool: Path, user: str = "default", password: str = "") -> None:
+    def __init__(self, port: int, engine: Engine, spool: Path, passwords: Mapping[str, str]) -> None:
+        """`passwords` by user: `default`, which may do everything, and `bi`, which reads (see bi_login.py)."""
         self.engine = engine
         self.spool = spool
-        self.user = user
-        self.password = password
+        self.passwords = passwords
+        self.statements_of_bi = StatementCheck(engine)
         self._running = 0
         self._change = threading.Condition()
         super().__init__(("127.0.0.1", port), _Handler)
@@ -158,8 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse_other_sites()
             asked = dict(parse_qsl(url.query, keep_blank_values=True))
             query_id = asked.get("query_id") or query_id
-            self._authenticate(asked)
-            outcome, output_format = self._run(asked, body)
+            user = self._authenticate(asked)
+            outcome, output_format = self._run(user, asked, body)
         except (StatementError, content_codings.UnknownCoding, ValueError) as error:
             self._send_error(error, query_id)
         except (BrokenPipeError, ConnectionResetError, ClientGone):
@@ -187,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         if foreign or host not in {"127.0.0.1", "localhost", "::1"}:
             raise Refusal(497, "ACCESS_DENIED", "the embedded ClickHouse answers programs on this machine only")
 
-    def _authenticate(self, asked: dict[str, str]) -> None:
+    def _authenticate(self, asked: dict[str, str]) -> str:
         user = asked.get("user") or self.headers.get("X-ClickHouse-User")
         password = asked.get("password") or self.headers.get("X-ClickHouse-Key")
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
@@ -195,17 +186,17 @@ class _Handler(BaseHTTPRequestHandler):
             with suppress(binascii.Error, UnicodeDecodeError):
                 user, _, password = base64.b64decode(token).decode().partition(":")
         user, password = user or "default", password or ""
-        known = hmac.compare_digest(user.encode(), self.server.user.encode())
-        if not (known and hmac.compare_digest(password.encode(), self.server.password.encode())):
+        known = self.server.passwords.get(user)
+        right = hmac.compare_digest(password.encode(), (known or "").encode())
+        if known is None or not right:
             raise Refusal(
                 516,
                 "AUTHENTICATION_FAILED",
                 f"{user}: Authentication failed: password is incorrect, or there is no user with such name.",
             )
+        return user
 
-    def _run(self, asked: dict[str, str], body: RequestBody) -> tuple[Outcome, str | None]:
-        if asked.get("compress") == "1" or asked.get("decompress") == "1":
-            raise Refusal(48, "NOT_IMPLEMENTED", "ClickHouse's block compression is not served; use Content-Encoding")
+    def _run(self, user: str, asked: dict[str, str], body: RequestBody) -> tuple[Outcome, str | None]:
         statement = asked.get("query", "")
         if self.headers.get_content_type() == "multipart/form-data":
             fields = body.form_fields()
@@ -214,19 +205,27 @@ class _Handler(BaseHTTPRequestHandler):
             chunks: Iterator[bytes] = iter(())
         else:
             chunks = body.plain()
+            if _is_on(asked, "decompress"):
+                chunks = block_compression.decompressed(chunks)
         request = Request(
             database=asked.get("database") or self.headers.get("X-ClickHouse-Database") or "",
             default_format=asked.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated",
             parameters={k.removeprefix("param_"): v for k, v in asked.items() if k.startswith("param_")},
             settings={k: v for k, v in asked.items() if k not in _NOT_SETTINGS and not k.startswith("param_")},
-            read_only=self.command == "GET",
+            readonly=2 if self.command == "GET" else 0,
         )
+        if user == bi_login.USER:
+            request = bi_login.confined(request)
         prefix = statement.encode() + b"\n" if statement else b""
         head, text = read_head(prefix, chunks)
+        if head is not None and user == bi_login.USER:
+            raise bi_login.refused("nothing can be inserted")
         if head is not None:
             return self._insert_rows(head, text[head.data_start :].encode("latin-1"), chunks, request), None
         if not text.strip():
             raise Refusal(62, "SYNTAX_ERROR", "Syntax error: failed at position 1 (end of query): Empty query")
+        if user == bi_login.USER:
+            self.server.statements_of_bi.check(_utf8(text).rstrip("; \t\r\n"))
         return self._select(text, request)
 
     def _select(self, text: str, request: Request) -> tuple[Outcome, str | None]:
@@ -267,7 +266,7 @@ class _Handler(BaseHTTPRequestHandler):
             database=request.database,
             parameters=request.parameters,
             settings=request.settings,
-            read_only=request.read_only,
+            readonly=request.readonly,
         )
 
     # -- answers --------------------------------------------------------------------------------------------
@@ -290,7 +289,9 @@ class _Handler(BaseHTTPRequestHandler):
         if output_format is not None:
             headers["X-ClickHouse-Format"] = output_format
         body = outcome.body
-        if body and asked.get("enable_http_compression") in {"1", "true"}:
+        if _is_on(asked, "compress"):
+            body = block_compression.compressed(body)
+        elif body and _is_on(asked, "enable_http_compression"):
             coding = content_codings.best_coding(self.headers.get("Accept-Encoding", ""))
             if coding is not None:
                 body = content_codings.encoded(body, coding)
@@ -335,6 +336,10 @@ def _rows_in(rows: IO[bytes], format_name: str) -> int | None:
             return sum(int(batch.num_rows) for batch in pa.ipc.open_stream(source))
         reader = pa.ipc.open_file(source)
         return sum(int(reader.get_batch(i).num_rows) for i in range(reader.num_record_batches))
+
+
+def _is_on(asked: dict[str, str], name: str) -> bool:
+    return asked.get(name) in {"1", "true"}
 
 
 def _utf8(text: str) -> str:

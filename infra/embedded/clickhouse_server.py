@@ -2,7 +2,8 @@
 
 It prints `listening on 127.0.0.1:PORT` when it answers, and stops on SIGTERM or when its starter has gone (which it
 knows by the end of its standard input). A password for the user `default` may be given in the environment variable
-CLICKHOUSE_PASSWORD; arguments would show it to everybody who may list processes.
+CLICKHOUSE_PASSWORD, one for the user `bi`, who only reads, in CLICKHOUSE_BI_PASSWORD; arguments would show them to
+everybody who may list processes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 
+from infra.embedded import bi_login
 from infra.embedded.clickhouse_engine import Engine
 from infra.embedded.clickhouse_http import EmbeddedClickHouse, free_spool
 from infra.embedded.parent_watch import call_when_parent_ends
@@ -52,13 +54,16 @@ def main(arguments: list[str] | None = None) -> int:
     spool = Path("spool")
     free_spool(spool)
     engine = Engine(Path("engine"))
-    password = os.environ.get("CLICKHOUSE_PASSWORD", "")
+    passwords = {
+        options.user: os.environ.get("CLICKHOUSE_PASSWORD", ""),
+        bi_login.USER: os.environ.get("CLICKHOUSE_BI_PASSWORD", ""),
+    }
     try:
-        server = EmbeddedClickHouse(options.port, engine, spool, options.user, password)
+        server = EmbeddedClickHouse(options.port, engine, spool, passwords)
     except OSError as error:
         if error.errno != errno.EADDRINUSE or not options.or_free_port:
             raise
-        server = EmbeddedClickHouse(0, engine, spool, options.user, password)
+        server = EmbeddedClickHouse(0, engine, spool, passwords)
     threading.Thread(target=server.serve_forever, name="accept", daemon=True).start()
     sys.stdout.write(f"listening on 127.0.0.1:{server.server_port}\n")
     sys.stdout.flush()

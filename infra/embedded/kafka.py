@@ -13,6 +13,7 @@ from pathlib import Path
 
 from infra.embedded.child import ChildProcess
 from infra.embedded.java import Java, find_java
+from infra.embedded.kafka_security import BrokerSecurity
 from infra.embedded.maven import kafka_jars
 from streams.errors import EmbeddedError
 
@@ -28,8 +29,8 @@ _HEAP = ["-Xms128m", "-Xmx512m"]
 # 8.1, and taking in 400,000 records 4.3 s instead of 9.4. A heap this small needs no concurrent collector.
 _JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
 
-# What differs from Kafka's defaults, and why.
-_PROPERTIES = """\
+# What differs from Kafka's defaults, and why. Who may connect:
+_OPEN = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
@@ -37,10 +38,16 @@ listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
-# Relative to the folder it runs in, whose own name may hold any character.
-log.dirs=log
 # A mistyped topic name is an error, not a new topic with one partition.
 auto.create.topics.enable=false
+# A dead letter carries the original bytes of a record and must not be too large for the topic itself.
+message.max.bytes=10485760
+replica.fetch.max.bytes=10485760
+"""
+# And how small it is, secured or not:
+_SMALL = """\
+# Relative to the folder it runs in, whose own name may hold any character.
+log.dirs=log
 # There is one node: internal topics cannot have more copies.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -53,9 +60,6 @@ share.coordinator.state.topic.num.partitions=1
 # Long enough for workers started together to join together, short enough not to be noticed.
 group.initial.rebalance.delay.ms=200
 group.min.session.timeout.ms=1000
-# A dead letter carries the original bytes of a record and must not be too large for the topic itself.
-message.max.bytes=10485760
-replica.fetch.max.bytes=10485760
 # Sized for one small process; the log cleaner alone would take 128 MiB of the heap.
 num.network.threads=2
 num.io.threads=4
@@ -68,12 +72,14 @@ num.recovery.threads.per.data.dir=2
 class KafkaBroker:
     """A broker with its data in `data_dir`/kafka and its logs in `data_dir`/logs.
 
-    `port` is taken when it is free, else another one is; after `start` it says which.
+    `port` is taken when it is free, else another one is; after `start` it says which. With `security` it asks everybody
+    for a password and looks up what they may.
     """
 
-    def __init__(self, data_dir: Path, port: int = STANDARD_PORT) -> None:
+    def __init__(self, data_dir: Path, port: int = STANDARD_PORT, security: BrokerSecurity | None = None) -> None:
         self.data_dir = data_dir.resolve()
         self.port = port
+        self._security = security
         self._process: ChildProcess | None = None
 
     @property
@@ -119,7 +125,7 @@ class KafkaBroker:
                 folder=self._folder,
             )
             try:
-                self._process.wait_until(lambda: answers(HOST, self.port), _START_SECONDS, cancelled)
+                self._process.wait_until(self._answers, _START_SECONDS, cancelled)
             except EmbeddedError:
                 # Between looking for a free port and taking it another program may have been quicker.
                 port_lost = "Address already in use" in self._process.tail()
@@ -137,6 +143,9 @@ class KafkaBroker:
         if self._process is not None:
             self._process.stop()
 
+    def _answers(self) -> bool:
+        return self._security.answers(HOST, self.port) if self._security else answers(HOST, self.port)
+
     @property
     def _folder(self) -> Path:
         return self.data_dir / "kafka"
@@ -146,11 +155,15 @@ class KafkaBroker:
         return self._folder / "log"
 
     def _write_properties(self, controller_port: int) -> Path:
-        text = _PROPERTIES.format(host=HOST, port=self.port, controller_port=controller_port)
+        if self._security is None:
+            text = _OPEN.format(host=HOST, port=self.port, controller_port=controller_port) + _SMALL
+        else:
+            text = self._security.properties(self.bootstrap_servers, f"{HOST}:{controller_port}") + _SMALL
         path = self._folder / "server.properties"
         try:
             self._log_folder.mkdir(parents=True, exist_ok=True)
             (self.data_dir / "logs").mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # a password may stand in it
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise EmbeddedError(f"cannot write to the data folder: {error.strerror}: {error.filename}") from error
@@ -172,10 +185,11 @@ class KafkaBroker:
         ]
 
     def _format(self, command: list[str | Path], properties: Path, cancelled: threading.Event | None) -> None:
-        cluster_id = _cluster_id()
+        arguments: list[str | Path] = ["--cluster-id", _cluster_id(), "--config", properties]
+        arguments += self._security.format_arguments() if self._security else []
         formatting = ChildProcess(
             "preparing the broker's folder",
-            [*command, "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", properties],
+            [*command, "kafka.tools.StorageTool", "format", *arguments],
             self.data_dir / "logs" / "kafka-format.log",
             folder=self._folder,
         )

@@ -1,9 +1,10 @@
-"""Fetches the broker's jars from Maven Central by a committed list of coordinates, and checks each against it.
+"""Fetches jars, above all the broker's, from Maven Central by a committed list of coordinates; checks each against it.
 
-The list (`kafka_jars.txt`) names every jar with its SHA-256. Each is resolved alone: a transitive resolution lets one
-library's managed versions replace another's — log4j's have replaced kafka-clients by an older one, and that broker does
-not start. `mvn` does the fetching where it is installed, the Python resolver jgo elsewhere or where mvn fails; both
-follow the user's Maven settings. What was fetched is kept in the user's cache folder and checked at every start.
+The list (the broker's is `kafka_jars.txt`) names every jar with its SHA-256. Each is resolved alone: a transitive
+resolution lets one library's managed versions replace another's — log4j's have replaced kafka-clients by an older one,
+and that broker does not start. `mvn` does the fetching where it is installed, the Python resolver jgo elsewhere or
+where mvn fails; both follow the user's Maven settings. What was fetched is kept in the user's cache folder and checked
+at every start.
 
     python -m infra.embedded.maven [--with mvn|jgo] fetch [--into DIR]      fetch and check now
     python -m infra.embedded.maven [--with mvn|jgo] list G:A:V …            print lines for kafka_jars.txt
@@ -75,11 +76,16 @@ def _split(coordinates: str) -> tuple[str, str, str]:
     return group, artifact, version
 
 
-def default_cache_folder() -> Path:
-    """Where the jars are kept: QUNPULSE_CACHE_DIR, else qunpulse/ in the user's cache folder."""
+def user_cache_folder() -> Path:
+    """Where what is fetched once is kept: QUNPULSE_CACHE_DIR, else qunpulse/ in the user's cache folder."""
     own = os.environ.get("QUNPULSE_CACHE_DIR")
     base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qunpulse"
-    return base.expanduser() / f"kafka-{KAFKA_VERSION}"
+    return base.expanduser()
+
+
+def default_cache_folder() -> Path:
+    """Where the broker's jars are kept, in the user's cache folder."""
+    return user_cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
 def kafka_jars(
@@ -92,20 +98,33 @@ def kafka_jars(
 
     `resolver` forces one way of fetching. Raises EmbeddedError when a jar cannot be had or is not the listed one.
     """
-    folder = folder or default_cache_folder()
     jars = jars if jars is not None else read_jar_list()
+    return listed_jars(jars, folder or default_cache_folder(), f"Apache Kafka {KAFKA_VERSION}", report, resolver)
+
+
+def listed_jars(
+    jars: Sequence[Jar],
+    folder: Path,
+    what: str,
+    report: Callable[[str], None] = lambda _: None,
+    resolver: Resolver | None = None,
+) -> list[Path]:
+    """Return the paths of `jars` in `folder`, fetched first where they are missing or damaged; `what` names them.
+
+    Raises EmbeddedError when a jar cannot be had or is not the listed one.
+    """
     paths = [folder / jar.filename for jar in jars]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone_in(folder):
             missing = [jar for jar in jars if not _is_listed_file(folder / jar.filename, jar)]
             if missing:
-                report(f"fetching Apache Kafka {KAFKA_VERSION}: {len(missing)} jars, once")
+                report(f"fetching {what}: {len(missing)} jars, once")
                 with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as staging:
                     _fetch(missing, Path(staging), report, resolver)
                     _move_checked(missing, Path(staging), folder)
     except OSError as error:
-        raise EmbeddedError(f"cannot keep Kafka's jars in {folder}: {error.strerror or error}") from error
+        raise EmbeddedError(f"cannot keep the jars of {what} in {folder}: {error.strerror or error}") from error
     return paths
 
 
@@ -162,7 +181,7 @@ def _fetch_with_mvn(jars: Sequence[Jar], staging: Path) -> None:
     # `copy` takes each item as it is named and looks at no dependency of it.
     pom.write_text(
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
-        "<groupId>qunpulse</groupId><artifactId>kafka-jars</artifactId><version>1</version><packaging>pom</packaging>"
+        "<groupId>qunpulse</groupId><artifactId>jars</artifactId><version>1</version><packaging>pom</packaging>"
         "<build><plugins><plugin><groupId>org.apache.maven.plugins</groupId>"
         "<artifactId>maven-dependency-plugin</artifactId><configuration>"
         f"<outputDirectory>{escape(str(staging))}</outputDirectory><artifactItems>{items}</artifactItems>"
@@ -185,7 +204,7 @@ def _fetch_with_mvn(jars: Sequence[Jar], staging: Path) -> None:
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
         reason = lines[0].partition("ERROR")[2].lstrip("] \x1b[m") if lines else f"exit code {done.returncode}"
-        raise EmbeddedError(f"mvn could not fetch Kafka's jars: {reason[:500]}")
+        raise EmbeddedError(f"mvn could not fetch the jars: {reason[:500]}")
 
 
 def _fetch_with_jgo(jars: Sequence[Jar], staging: Path) -> None:

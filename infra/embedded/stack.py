@@ -45,11 +45,12 @@ class EmbeddedStack:
         report: Callable[[str], None] = lambda _: None,
         kafka_port: int = kafka.STANDARD_PORT,
         clickhouse_port: int = clickhouse.STANDARD_PORT,
+        bi_password: str = "",
     ) -> None:
         self.data_dir = data_dir
         self._report = report
         self._broker = KafkaBroker(data_dir, kafka_port)
-        self._server = ClickHouseServer(data_dir, clickhouse_port)
+        self._server = ClickHouseServer(data_dir, clickhouse_port, bi_password=bi_password)
         self._lock: FolderLock | None = None
 
     @property

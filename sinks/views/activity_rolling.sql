@@ -3,7 +3,8 @@
 -- Sums are running sums over the calendar. Distinct members are counted in one pass over member_days, whatever
 -- the window: a member who did something on day d and next on day n is inside every window of W days that ends
 -- in [d, least(n, d + W)), so each of their days is a step of +1 at d and of -1 at that end; the running sum of
--- the steps is the number of distinct members. (A day has 1-day windows from activity_1d, which are the same.)
+-- the steps is the number of distinct members. A member's days are gathered as arrays: numbers sorted per member cost
+-- a third of a window over rows. (A day has 1-day windows from activity_1d, which are the same.)
 -- All of it is calendar dates: a local day of 23 or 25 hours is one day.
 -- One UNION grouped by community and date instead of joins: a condition on community_id reaches the key of every
 -- table below. A condition on day is applied after counting, since a window reaches back.
@@ -30,48 +31,42 @@ CREATE OR REPLACE VIEW qunpulse.activity_rolling
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
-    days AS
+    -- each member's days by what they count for: speaking, acting, buying
+    members AS
     (
         SELECT
-            community_id, local_date, messages, interactions, orders,
-            -- the member's next day of the same kind; 1970-01-01 when there is none
-            minIf(local_date, messages > 0) OVER later AS next_speak,
-            minIf(local_date, messages + interactions + orders > 0) OVER later AS next_act,
-            minIf(local_date, orders > 0) OVER later AS next_buy
+            community_id,
+            [
+                groupArrayIf(local_date, messages > 0), groupArrayIf(local_date, messages + interactions + orders > 0),
+                groupArrayIf(local_date, orders > 0)
+            ] AS dates_of
         FROM qunpulse_store.member_days FINAL
-        WINDOW later AS
-        (
-            PARTITION BY community_id, member_id ORDER BY local_date DESC
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        )
+        GROUP BY community_id, member_id
     ),
-    -- for how many days such a day keeps its member inside windows; 0 when it does not count for the kind
+    -- by date, and for how many days such a day keeps its member inside windows (at most 30)
     stays AS
     (
-        SELECT
-            community_id, local_date, toInt64(count()) AS members,
-            if(messages > 0, if(next_speak = toDate(0), 30, least(30, next_speak - local_date)), 0) AS speak_days,
-            if(messages + interactions + orders > 0, if(next_act = toDate(0), 30, least(30, next_act - local_date)), 0)
-                AS act_days,
-            if(orders > 0, if(next_buy = toDate(0), 30, least(30, next_buy - local_date)), 0) AS buy_days
-        FROM days
-        GROUP BY community_id, local_date, speak_days, act_days, buy_days
+        SELECT community_id, kind, stay.1 AS local_date, stay.2 AS kept_days, toInt64(count()) AS members
+        FROM
+        (
+            SELECT
+                community_id, kind, arraySort(listed) AS dates,
+                arraySlice(arrayPushBack(arrayPopFront(dates), toDate(65535)), 1, length(dates)) AS next_dates
+            FROM members
+            ARRAY JOIN ['speak', 'act', 'buy'] AS kind, dates_of AS listed
+        )
+        ARRAY JOIN arrayZip(dates, arrayMap((date, later) -> least(30, later - date), dates, next_dates)) AS stay
+        GROUP BY community_id, kind, local_date, kept_days
     ),
     steps AS
     (
         SELECT
             community_id, local_date + step.1 AS step_date,
-            step.2 AS speak_7, step.3 AS speak_30, step.4 AS act_7, step.5 AS act_30, step.6 AS buy_7, step.7 AS buy_30,
-            if(speak_days > 0, members, 0) AS speak, if(act_days > 0, members, 0) AS act,
-            if(buy_days > 0, members, 0) AS buy
+            if(kind = 'speak', step.2, 0) AS speak_7, if(kind = 'speak', step.3, 0) AS speak_30,
+            if(kind = 'act', step.2, 0) AS act_7, if(kind = 'act', step.3, 0) AS act_30,
+            if(kind = 'buy', step.2, 0) AS buy_7, if(kind = 'buy', step.3, 0) AS buy_30
         FROM stays
-        ARRAY JOIN
-        [
-            (0, speak, speak, act, act, buy, buy),
-            (least(7, speak_days), -speak, 0, 0, 0, 0, 0), (speak_days, 0, -speak, 0, 0, 0, 0),
-            (least(7, act_days), 0, 0, -act, 0, 0, 0), (act_days, 0, 0, 0, -act, 0, 0),
-            (least(7, buy_days), 0, 0, 0, 0, -buy, 0), (buy_days, 0, 0, 0, 0, 0, -buy)
-        ] AS step
+        ARRAY JOIN [(0, members, members), (least(7, kept_days), -members, 0), (kept_days, 0, -members)] AS step
     ),
     -- by calendar date: the day's figures, the steps, and the instant the day begins
     parts AS

@@ -14,6 +14,7 @@ from streams.errors import InputError, KafkaUnavailable
 
 if TYPE_CHECKING:
     from sinks.clickhouse import ClickHouse
+    from sinks.kafka_login import KafkaLogin
 
 app = typer.Typer(help="Refused records: list them, look at one, send them again.", no_args_is_help=True)
 
@@ -147,7 +148,7 @@ def replay(
     if settings is None:
         print(f"would replay {len(letters):,} records")
         return
-    print(f"replayed {_send(letters, settings.kafka_bootstrap_servers):,} records")
+    print(f"replayed {_send(letters, settings.kafka()):,} records")
 
 
 def find(
@@ -214,12 +215,15 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def _send(letters: list[DeadLetter], bootstrap_servers: str) -> int:
+def _send(letters: list[DeadLetter], login: KafkaLogin) -> int:
     from kafka import KafkaProducer
     from kafka.errors import KafkaError
 
+    from sinks.kafka_door import knock
+
     try:
-        producer = KafkaProducer(bootstrap_servers=bootstrap_servers.split(","), acks="all")
+        knock(login)
+        producer = KafkaProducer(**login.options(), acks="all")
         sent = [
             producer.send(
                 letter.topic,
@@ -234,8 +238,11 @@ def _send(letters: list[DeadLetter], bootstrap_servers: str) -> int:
             future.get(timeout=60)
         producer.close()
     except KafkaError as error:
+        refused = login.refusal(error, "to write events")
+        if refused is not None:
+            raise refused from None
         raise KafkaUnavailable(
-            f"Kafka at {bootstrap_servers} did not take the records: {error}; run the replay again, what was "
+            f"Kafka at {login.bootstrap_servers} did not take the records: {error}; run the replay again, what was "
             "taken is recognised"
         ) from None
     return len(sent)

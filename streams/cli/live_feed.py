@@ -18,7 +18,7 @@ class LiveFeed:
     """Sends simulated events of now, about `rate` a second, while the context lasts."""
 
     def __init__(self, settings: Settings, rate: float) -> None:
-        self._servers = settings.kafka_bootstrap_servers
+        self._login = settings.kafka()
         self._rate = rate
         self._stop = Event()
         self._thread = Thread(target=self._run, name="live feed", daemon=True)
@@ -46,7 +46,7 @@ class LiveFeed:
 
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         try:
-            producer = KafkaProducer(bootstrap_servers=self._servers.split(","), linger_ms=20, acks="all")
+            producer = KafkaProducer(**self._login.options(), linger_ms=20, acks="all")
             try:
                 for event in live_events(secrets.randbelow(2**31), self._rate, sleep=self._stop.wait):
                     if self._stop.is_set():
@@ -59,4 +59,4 @@ class LiveFeed:
             finally:
                 producer.close(timeout=5)
         except KafkaError as error:
-            self._failure = KafkaUnavailable(f"the live feed ended: Kafka at {self._servers}: {error}")
+            self._failure = KafkaUnavailable(f"the live feed ended: Kafka at {self._login.bootstrap_servers}: {error}")

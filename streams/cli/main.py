@@ -12,11 +12,18 @@ import sys
 import typer
 
 from streams.cli import (
+    alerts,
+    backtest,
     config,
     deadletters,
     demo,
+    doctor,
     feed,
+    identities,
     migrate,
+    model,
+    referrals,
+    report,
     schema,
     simulate,
     sql,
@@ -29,6 +36,7 @@ from streams.cli import (
 )
 from streams.cli.many_values import ManyValuesCommand
 from streams.errors import QunpulseError
+from streams.logs import say_error
 
 app = typer.Typer(
     name="qunpulse",
@@ -48,11 +56,18 @@ app.command("up", rich_help_panel=TRY)(up.up)
 app.command("simulate", rich_help_panel=TRY)(simulate.simulate)
 app.command("worker", rich_help_panel=RUN)(worker.worker)
 app.command("feed", rich_help_panel=RUN)(feed.feed)
+app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.command("status", rich_help_panel=LOOK)(status.status)
 app.command("sql", rich_help_panel=LOOK)(sql.sql)
+app.command("report", rich_help_panel=LOOK)(report.report)
+app.add_typer(alerts.app, name="alerts", rich_help_panel=LOOK)
 app.add_typer(deadletters.app, name="deadletters", rich_help_panel=LOOK)
+app.add_typer(referrals.app, name="referrals", rich_help_panel=LOOK)
 app.command("validate", rich_help_panel=LOOK)(validate.validate)
+app.command("backtest", rich_help_panel=LOOK)(backtest.backtest)
 app.command("migrate", rich_help_panel=SET_UP)(migrate.migrate)
+app.add_typer(identities.app, name="identities", rich_help_panel=SET_UP)
+app.add_typer(model.app, name="model", rich_help_panel=SET_UP)
 app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 app.add_typer(schema.app, name="schema", rich_help_panel=SET_UP)
 app.command("config", rich_help_panel=SET_UP)(config.config)
@@ -66,7 +81,7 @@ def main() -> None:
     try:
         app()
     except QunpulseError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(str(error))
         sys.exit(error.exit_code)
 
 

@@ -21,16 +21,10 @@ if TYPE_CHECKING:
 
 def connect(settings: Settings) -> ClickHouse:
     """The ClickHouse that the settings name. Raises SinkError."""
-    from sinks.clickhouse import ClickHouse
+    from streams import clickhouse_connection
 
     try:
-        return ClickHouse.connect(
-            settings.clickhouse_host,
-            settings.clickhouse_port,
-            settings.clickhouse_user,
-            settings.clickhouse_password.get_secret_value(),
-            settings.clickhouse_secure,
-        )
+        return clickhouse_connection.connect(settings)
     except RetryableSinkError as error:
         if error.code is None:
             raise unreachable(settings) from None
@@ -62,12 +56,17 @@ def running(loaded: LoadedSettings) -> Settings | None:
 def addressed(settings: Settings, stack: EmbeddedStack | RunningStack) -> Settings:
     """The settings with the stack's addresses instead of the configured ones."""
     return _embedded(settings, stack.clickhouse_host, stack.clickhouse_port).model_copy(
-        update={"kafka_bootstrap_servers": stack.kafka_bootstrap_servers}
+        update={
+            "kafka_bootstrap_servers": stack.kafka_bootstrap_servers,
+            "kafka_security_protocol": "PLAINTEXT",
+            "kafka_ca_file": None,
+            "kafka_user": "",
+        }
     )
 
 
 def _embedded(settings: Settings, host: str, port: int) -> Settings:
-    """The embedded ClickHouse has one user, without a password, and no certificate."""
+    """The embedded ClickHouse's user `default` has no password, and its server no certificate."""
     from pydantic import SecretStr
 
     return settings.model_copy(
@@ -76,7 +75,9 @@ def _embedded(settings: Settings, host: str, port: int) -> Settings:
             "clickhouse_port": port,
             "clickhouse_user": "default",
             "clickhouse_password": SecretStr(""),
+            "clickhouse_password_file": None,
             "clickhouse_secure": False,
+            "clickhouse_ca_file": None,
         }
     )
 

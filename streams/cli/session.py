@@ -44,16 +44,17 @@ class Session:
         return read_books(self.clickhouse)
 
     def behind(self) -> tuple[int, int]:
-        """(records in Kafka that are not landed yet, records in Kafka).
+        """(records in Kafka that are not landed yet, records in Kafka); side topics included.
 
         The books are read before the end offsets: a worker forwards a misrouted record before it checkpoints
-        past the original, so whatever the books cover has put its forwarded copies into Kafka by now.
+        past the original, and lands the books of a checkpoint after it sent its outbox. So whatever the books cover
+        has put all that comes of it into Kafka by now.
         """
-        from schemas.topics import EVENT_TOPICS
+        from schemas.topics import READ_TOPICS
         from streams.accounts import backlog
 
         books = self.books()
-        spans = self.cluster.spans(EVENT_TOPICS)
+        spans = self.cluster.spans(READ_TOPICS)
         return sum(backlog(books, spans).values()), sum(span.end - span.begin for span in spans.values())
 
     def wait_until_landed(self, worker: WorkerProcess, progress: Callable[[int, int], None]) -> None:
@@ -85,7 +86,7 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Session]:
         with step(console, "preparing tables and topics"):
             clickhouse = connect(ours)
             migrate(clickhouse)
-            cluster = KafkaCluster(ours.kafka_bootstrap_servers)
+            cluster = KafkaCluster(ours.kafka())
             apply_topics(cluster, ours)
         try:
             yield Session(ours, clickhouse, cluster, stack)

@@ -64,7 +64,7 @@ def _print_answer(settings: Settings, query: str) -> None:
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
-    from streams.cli.reach import unreachable
+    from streams.cli.reach import connect, unreachable
 
     try:
         client = clickhouse_connect.get_client(
@@ -73,11 +73,13 @@ def _print_answer(settings: Settings, query: str) -> None:
             username=settings.clickhouse_user,
             password=settings.clickhouse_password.get_secret_value(),
             interface="https" if settings.clickhouse_secure else "http",
+            ca_cert=str(settings.clickhouse_ca_file) if settings.clickhouse_ca_file else None,
             autogenerate_session_id=False,
             query_retries=0,
         )
     except ClickHouseError as error:
         if error.code is None:
+            connect(settings).close()  # in our own words: away, or a certificate that is not from our CA
             raise unreachable(settings) from None
         raise FatalSinkError(f"ClickHouse refused the connection: {_said(error)}", error.code) from None
     try:

@@ -4,32 +4,50 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from streams.cli.options import ConfigFile, DataDir, Json, load_settings
-from streams.errors import KafkaUnavailable, QunpulseError
+from streams.errors import InputError, KafkaRefused, KafkaUnavailable, QunpulseError
 
 if TYPE_CHECKING:
+    from sinks.kafka_login import KafkaLogin
     from streams.accounts import Books
 
 
-def status(data: DataDir = None, config_file: ConfigFile = None, as_json: Json = False) -> None:
+def status(
+    data: DataDir = None,
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+    watching: Annotated[bool, typer.Option("--watch", help="Redraw every second until Ctrl-C.")] = False,
+) -> None:
     """Show the accounting line of each topic, the lag, the event clocks and the worker's readiness.
 
     The exit code is 1 when a topic's equation does not hold.
 
       qunpulse status --json
+
+      qunpulse status --watch
     """
+    from schemas.topics import READ_TOPICS
     from streams.accounts import by_topic, read_books
-    from streams.cli.reach import clickhouse, running
+    from streams.cli.reach import clickhouse, running, running_or_error
+    from streams.cli.status_watch import watch
 
     loaded = load_settings(config_file, data_dir=data)
+    if watching:
+        if as_json:
+            raise InputError("--watch is for people and --json for programs; leave one of them out")
+        with clickhouse(loaded) as connection:
+            watch(running_or_error(loaded), connection)
+        return
     with clickhouse(loaded) as connection:
         books = read_books(connection)
     accounts = by_topic(books)
     settings = running(loaded)
-    lag = _lag(settings.kafka_bootstrap_servers, books) if settings else None
-    missing = _worker_missing(loaded.settings) if settings else ["nothing runs"]
+    lag = _lag(settings.kafka(), books) if settings else None
+    missing = worker_missing(loaded.settings) if settings else ["nothing runs"]
     consumed = sum(account.consumed for account in accounts.values())
     dead = sum(account.dead_lettered for account in accounts.values())
     clocks = {str(partition): max(part.event_clock for part in parts) for partition, parts in _clocks(books).items()}
@@ -47,7 +65,7 @@ def status(data: DataDir = None, config_file: ConfigFile = None, as_json: Json =
         print()
     else:
         _print(report, accounts)
-    broken = [topic for topic, account in accounts.items() if not account.balanced]
+    broken = [topic for topic, account in by_topic(books, READ_TOPICS).items() if not account.balanced]
     if broken:
         raise QunpulseError(f"the books of {', '.join(broken)} do not balance; keep the data folder and report it")
 
@@ -79,25 +97,27 @@ def _clocks(books: Books) -> dict[int, list[Any]]:
     return clocks
 
 
-def _lag(bootstrap_servers: str, books: Books) -> dict[str, int] | None:
-    from schemas.topics import EVENT_TOPICS
+def _lag(login: KafkaLogin, books: Books) -> dict[str, int] | None:
+    from schemas.topics import READ_TOPICS
     from streams.accounts import backlog
     from streams.kafka_cluster import KafkaCluster
 
     try:
-        with KafkaCluster(bootstrap_servers, timeout_seconds=3) as cluster:
-            behind = backlog(books, cluster.spans(EVENT_TOPICS))
+        with KafkaCluster(login, timeout_seconds=3) as cluster:
+            behind = backlog(books, cluster.spans(READ_TOPICS))
+    except KafkaRefused:
+        raise
     except KafkaUnavailable:
         return None
-    lag = dict.fromkeys(EVENT_TOPICS, 0)
+    lag = dict.fromkeys(READ_TOPICS, 0)
     for (topic, _), count in behind.items():
         lag[topic] += count
     return lag
 
 
-def _worker_missing(settings: Any) -> list[str]:
+def worker_missing(settings: Any) -> list[str]:
     """Readiness of the worker that `up` noted in the data folder, else of the one on the configured port."""
     from streams.cli.worker_process import noted_port, readiness
 
     port = noted_port(settings.data_dir) or settings.metrics_port
-    return readiness(settings.metrics_host, port)
+    return readiness(settings.metrics_host, port, settings.metrics_token.get_secret_value())

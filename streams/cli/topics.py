@@ -1,4 +1,4 @@
-"""`qunpulse topics apply`: the topics as they must be."""
+"""`qunpulse topics apply|acls`: the topics as they must be, and who may use them."""
 
 from __future__ import annotations
 
@@ -42,10 +42,47 @@ def apply(
             kafka_bootstrap_servers=kafka,
         )
     )
-    with KafkaCluster(settings.kafka_bootstrap_servers) as cluster:
+    with KafkaCluster(settings.kafka()) as cluster:
         for change in apply_topics(cluster, settings, dry_run=dry_run):
             detail = f" ({change.detail})" if change.detail else ""
             print(f"{change.name}: {change.action}, {change.partitions} partitions{detail}")
+
+
+@app.command("acls")
+def acls(
+    data: DataDir = None,
+    config_file: ConfigFile = None,
+    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT,…", help="Kafka brokers.")] = None,
+    group_id: Annotated[
+        str | None, typer.Option("--group-id", metavar="NAME", help="Consumer group of the workers.")
+    ] = None,
+    apply_them: Annotated[
+        bool, typer.Option("--apply", help="Create those that are missing; needs ALTER on the cluster.")
+    ] = False,
+) -> None:
+    """Show what each of our Kafka users must be allowed, as calls of Kafka's own kafka-acls.sh.
+
+    The users are worker, feeder, deliver, operator and admin. Nothing is ever taken away.
+
+      qunpulse topics acls > acls.sh
+
+      QUNPULSE_KAFKA_USER=admin QUNPULSE_KAFKA_PASSWORD_FILE=admin.secret qunpulse topics acls --apply
+    """
+    loaded = load_settings(config_file, data_dir=data, kafka_bootstrap_servers=kafka, group_id=group_id)
+    if not apply_them:
+        from infra.kafka.acls import script
+
+        print(script(loaded.settings.group_id), end="")
+        return
+    from streams.cli.reach import running_or_error
+    from streams.kafka_cluster import KafkaCluster
+    from streams.kafka_rights import ROLES, rights_of
+
+    settings = running_or_error(loaded)
+    with KafkaCluster(settings.kafka()) as cluster:
+        for role in ROLES:
+            added = cluster.allow(role, rights_of(role, settings.group_id))
+            print(f"User:{role}: {added} rights added" if added else f"User:{role}: nothing to do")
 
 
 def apply_topics(cluster: KafkaCluster, settings: Settings, *, dry_run: bool = False) -> list[TopicChange]:

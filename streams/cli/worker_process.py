@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from streams.errors import QunpulseError
+from streams.logs import error_in
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -77,7 +78,7 @@ class WorkerProcess:
 
     def missing(self) -> list[str]:
         """What the worker lacks to be ready, empty when it is ready."""
-        return readiness(self._host, self.metrics_port)
+        return readiness(self._host, self.metrics_port, self._settings.metrics_token.get_secret_value())
 
     def wait_until_ready(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> None:
         """Until partitions are assigned and restored; raises QunpulseError when it ends or takes too long."""
@@ -96,8 +97,8 @@ class WorkerProcess:
         with contextlib.suppress(OSError), self.log.open("rb") as log:
             log.seek(self._written_at)
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-            errors = [line for line in lines if line.startswith("error: ")]
-            return (errors or lines or ["it said nothing"])[-1].removeprefix("error: ")
+            errors = [error for line in lines if (error := error_in(line)) is not None]
+            return (errors or lines or ["it said nothing"])[-1]
         return "it said nothing"
 
     def stop(self) -> None:
@@ -115,13 +116,16 @@ class WorkerProcess:
         self._note.unlink(missing_ok=True)
 
 
-def readiness(host: str, port: int) -> list[str]:
+def readiness(host: str, port: int, token: str = "") -> list[str]:
     """What the worker behind this address lacks to be ready; says so when there is none."""
+    asked = urllib.request.Request(f"http://{host}:{port}/readyz", headers={"Authorization": f"Bearer {token}"})
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/readyz", timeout=2):
+        with urllib.request.urlopen(asked, timeout=2):  # noqa: S310 - http stands above
             return []
     except urllib.error.HTTPError as error:
         with error:
+            if error.code == 401:
+                return ["it asks for another metrics_token than ours"]
             missing: list[str] = json.load(error).get("missing", ["ready state"])
             return missing
     except (OSError, ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from schemas.topics import EVENT_TOPICS
+from schemas.topics import READ_TOPICS
 
 
 @dataclass(slots=True)
@@ -22,7 +22,11 @@ class TopicAccount:
 
     def balanced(self) -> bool:
         """Whether every record consumed has exactly one outcome."""
-        return self.consumed == self.applied + self.duplicate + self.late + self.dead_lettered + self.misrouted
+        return self.consumed == self.outcomes()
+
+    def outcomes(self) -> int:
+        """The sum of the five outcomes."""
+        return self.applied + self.duplicate + self.late + self.dead_lettered + self.misrouted
 
     def numbers(self) -> list[int]:
         """The fields in order, for a checkpoint."""
@@ -33,5 +37,5 @@ OUTCOMES = ("applied", "duplicate", "late", "dead_lettered", "misrouted")
 
 
 def new_accounts() -> dict[str, TopicAccount]:
-    """Empty accounts of all event topics."""
-    return {topic: TopicAccount() for topic in EVENT_TOPICS}
+    """Empty accounts of all topics that are read."""
+    return {topic: TopicAccount() for topic in READ_TOPICS}

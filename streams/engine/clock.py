@@ -1,8 +1,6 @@
-"""Time: the one object that reads a clock, and the event clocks of communities."""
+"""The event clocks of communities, and how far now trails the wall clock."""
 
 from __future__ import annotations
-
-import time
 
 import numpy as np
 
@@ -12,14 +10,6 @@ LIVE_DELAY_MS = 60_000
 """In live mode the reference trails the wall clock by this much: what happened just now may still be on its way."""
 
 
-class WallClock:
-    """The wall clock; tests put their own in its place."""
-
-    def now_ms(self) -> int:
-        """Unix time in ms."""
-        return time.time_ns() // 1_000_000
-
-
 class EventClocks:
     """The largest event time applied, by community number. It never goes back."""
 
@@ -27,7 +17,7 @@ class EventClocks:
         self._ms = np.empty(0, np.int64)
 
     def ms(self, communities: int) -> Ints:
-        """Clocks by community number, NEVER where nothing was applied yet; a view, not a copy."""
+        """Clocks by community number, NEVER where nothing was applied yet; a view, and whoever decides writes to it."""
         self._ms = grown(self._ms, communities, NEVER)
         return self._ms[:communities]
 

@@ -6,15 +6,20 @@ and a fingerprint of member and time that tells a repeated event from another on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from numba import njit
 from xxhash import xxh3_128_digest
 
+from schemas.columns import text_buffers
 from streams.operators.base import Ints, Keys, Mask, StateRows
 from streams.operators.segments import Segments
+
+Hashes = npt.NDArray[np.uint64]
 
 ENTRY = np.dtype([("hash", "<u8"), ("more", "<u8"), ("what", "<u8")])
 
@@ -33,13 +38,91 @@ _RUN_RATIO = 4
 _FEW = 65_536
 
 
-def hashes(topic_number: int, communities: list[str], event_ids: list[str]) -> npt.NDArray[Any]:
-    """128-bit hashes of event keys, as an array of two unsigned words each."""
-    keys = map(str.encode, map("\0".join, zip(communities, event_ids, strict=True)))
-    found = np.frombuffer(b"".join(map(xxh3_128_digest, keys)), "<u8").reshape(-1, 2)
-    # The topic goes into the result and not into the seed: XXH3 only adds the seed to a short input, so that
-    # ("a", "id-47") under seed 3 and ("b", "id-44") under seed 0 have the same 128 bits.
-    return found ^ np.uint64(topic_number * 0x9E3779B97F4A7C15 % (1 << 64))
+class EventHasher:
+    """128-bit hashes of event keys (topic, community, event id): MurmurHash3 x64 128 (Appleby, public domain) of the
+    event id, started from the 128-bit hash of topic and community where the original starts from a seed."""
+
+    def __init__(self) -> None:
+        self._start = np.empty((0, 2), np.uint64)
+
+    def hashes(self, topic_number: int, communities: Sequence[str], community: Ints, event_ids: pa.Array) -> Hashes:
+        """Hashes as an array of two unsigned words each.
+
+        Args:
+            topic_number: position of the topic among the event topics.
+            communities: names by number.
+            community: number of each event's community.
+            event_ids: texts.
+        """
+        known = len(self._start)
+        if known < len(communities):
+            more = b"".join(xxh3_128_digest(name.encode()) for name in communities[known:])
+            self._start = np.concatenate((self._start, np.frombuffer(more, "<u8").reshape(-1, 2)))
+        found = np.empty((len(event_ids), 2), np.uint64)
+        data, offsets = text_buffers(event_ids)
+        topic = np.uint64((topic_number + 1) * 0x9E3779B97F4A7C15 % (1 << 64))
+        _murmur3(data, offsets, community, self._start, topic, found)
+        return found
+
+
+@njit(cache=True, nogil=True)
+def _merge(newer, older, both):  # type: ignore[no-untyped-def]
+    """Merge two runs; newest first among equals: of an id that came again after it expired, the newest is found."""
+    i = j = 0
+    for at in range(len(both)):
+        if j == len(older) or (i < len(newer) and newer[i, 0] <= older[j, 0]):
+            both[at, 0], both[at, 1], both[at, 2] = newer[i, 0], newer[i, 1], newer[i, 2]
+            i += 1
+        else:
+            both[at, 0], both[at, 1], both[at, 2] = older[j, 0], older[j, 1], older[j, 2]
+            j += 1
+
+
+@njit(cache=True, nogil=True)
+def _murmur3(data, offsets, community, starts, topic, found):  # type: ignore[no-untyped-def]
+    c1, c2 = np.uint64(0x87C37B91114253D5), np.uint64(0x4CF5AD432745937F)
+    five, n1, n2 = np.uint64(5), np.uint64(0x52DCE729), np.uint64(0x38495AB5)
+    for i in range(len(found)):
+        start, stop = offsets[i], offsets[i + 1]
+        h1 = starts[community[i], 0] ^ topic
+        h2 = starts[community[i], 1]
+        at = start
+        while at < stop:
+            k1, k2 = np.uint64(0), np.uint64(0)
+            for k in range(min(stop - at, 8)):
+                k1 |= np.uint64(data[at + k]) << np.uint64(8 * k)
+            for k in range(min(stop - at - 8, 8)):
+                k2 |= np.uint64(data[at + 8 + k]) << np.uint64(8 * k)
+            h1 ^= _turned(k1 * c1, 31) * c2
+            if stop - at >= 16:  # the tail is only mixed in
+                h1 = (_turned(h1, 27) + h2) * five + n1
+            h2 ^= _turned(k2 * c2, 33) * c1
+            if stop - at >= 16:
+                h2 = (_turned(h2, 31) + h1) * five + n2
+            at += 16
+        h1 ^= np.uint64(stop - start)
+        h2 ^= np.uint64(stop - start)
+        h1 += h2
+        h2 += h1
+        h1 = _finished(h1)
+        h2 = _finished(h2)
+        h1 += h2
+        found[i, 0] = h1
+        found[i, 1] = h2 + h1
+
+
+@njit(cache=True, nogil=True)
+def _turned(word, bits):  # type: ignore[no-untyped-def]
+    return (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
+
+
+@njit(cache=True, nogil=True)
+def _finished(word):  # type: ignore[no-untyped-def]
+    word ^= word >> np.uint64(33)
+    word *= np.uint64(0xFF51AFD7ED558CCD)
+    word ^= word >> np.uint64(33)
+    word *= np.uint64(0xC4CEB9FE1A85EC53)
+    return word ^ (word >> np.uint64(33))
 
 
 def describe(community: Ints, member: Ints, occurred_at_ms: Ints, for_ever: bool) -> Keys:
@@ -119,9 +202,9 @@ class DedupIndex:
         self._runs.append(run)
         while len(self._runs) > 1 and len(self._runs[-2]) < _RUN_RATIO * len(self._runs[-1]):
             newer, older = self._runs.pop(), self._runs.pop()
-            # Newest first, and a stable sort: of an id that came again after it expired, the newest is found.
-            both = np.concatenate((newer, older))
-            self._runs.append(both[np.argsort(both["hash"], kind="stable")])
+            both = np.empty(len(newer) + len(older), ENTRY)
+            _merge(*(run.view(np.uint64).reshape(-1, 3) for run in (newer, older, both)))
+            self._runs.append(both)
 
     def forget(self, horizon_minute: Ints) -> None:
         """Drop ids older than the horizon (minutes) of their community, once the index has doubled."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from schemas.columns import Columns
 from streams.engine.intake import ACTOR
 from streams.operators.base import Ints, Mask
 
@@ -19,21 +19,14 @@ _ITEM = pa.struct(
 _TYPES: dict[str, pa.DataType] = {
     "char_count": pa.uint32(),
     "mentions": pa.uint32(),
-    "is_question": pa.bool_(),
-    "is_promotion": pa.bool_(),
-    "labels": pa.list_(pa.string()),
-    "value": pa.float64(),
     "snapshot_size": pa.uint32(),
-    "amount_minor": pa.int64(),
-    "coupon_codes": pa.list_(pa.string()),
-    "discount_minor": pa.int64(),
+    "joined_at": pa.timestamp("ms", "UTC"),
 }
-_NULLABLE = frozenset({"is_question", "value", "snapshot_size", "discount_minor"})
+_NULLABLE = frozenset({"is_question", "value", "snapshot_size", "discount_minor", "joined_at"})
+"""Columns in which absent stays absent; in the others it is the empty text or list."""
 
 
-def event_rows(
-    event_type: str, occurred_at_ms: Ints, columns: dict[str, list[Any]], late: Mask, ingested_at_ms: int
-) -> pa.Table:
+def event_rows(event_type: str, occurred_at_ms: Ints, columns: Columns, late: Mask, ingested_at_ms: int) -> pa.Table:
     """An Arrow table of events of one type; columns without a value in any of them are left out.
 
     Args:
@@ -48,22 +41,10 @@ def event_rows(
         "event_type": _constant(event_type, count),
         "occurred_at": pa.array(occurred_at_ms).cast(pa.timestamp("ms", "UTC")),
     }
-    for name, column in columns.items():
-        if column.count(column[0]) == count:
-            if column[0] is None or (column[0] in (False, 0) and name not in _NULLABLE):
-                continue  # the table's own default says the same
-            if isinstance(column[0], str):
-                landed[name] = _constant(column[0], count)
-                continue
-        if name == "joined_at":
-            landed[name] = pa.array(column, pa.timestamp("ms", "UTC"))
-        elif name == "items":
-            landed[name] = _items(column)
-        else:
-            array = pa.array(column, _TYPES.get(name, pa.string()))
-            if array.null_count and name not in _NULLABLE:
-                array = array.fill_null("") if pa.types.is_string(array.type) else _without_nulls(column, array.type)
-            landed[name] = array
+    for name in columns:
+        array = columns.arrow(name)
+        if array.null_count < count and (name in _NULLABLE or not _all_zero(array)):
+            landed[name] = _as_landed(name, array)  # else the table's own default says the same
     if "member_id" not in landed:
         landed["member_id"] = landed[ACTOR[event_type]]
     landed["late"] = pa.array(late.astype(np.uint8))
@@ -72,19 +53,39 @@ def event_rows(
     return pa.table(landed)
 
 
-def _constant(value: Any, count: int) -> pa.Array:
+def _constant(value: object, count: int) -> pa.Array:
     return pa.repeat(value, count)
 
 
-def _items(column: list[list[tuple[Any, ...]] | None]) -> pa.Array:
-    lengths = [len(items) if items else 0 for items in column]
-    flat = [item for items in column if items for item in items]
-    fields = list(zip(*flat, strict=True)) or [(), (), (), ()]
-    fields[1] = tuple(category or "" for category in fields[1])
-    arrays = [pa.array(values, _ITEM.field(at).type) for at, values in enumerate(fields)]
+def _all_zero(array: pa.Array) -> bool:
+    if not (pa.types.is_integer(array.type) or pa.types.is_boolean(array.type)):
+        return False
+    return not array.to_numpy(zero_copy_only=False).any()
+
+
+def _as_landed(name: str, array: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if name == "items":
+        return _items(array)
+    if name in _TYPES:
+        array = array.cast(_TYPES[name])
+    if array.null_count and name not in _NULLABLE:
+        return array.fill_null("") if pa.types.is_string(array.type) else _without_nulls(array)
+    return array
+
+
+def _items(array: pa.Array) -> pa.Array:
+    """Lists of items as the table has them: no list and no category are empty ones."""
+    array = _without_nulls(array)
+    flat = array.flatten()
+    fields = [flat.field(at).cast(_ITEM.field(at).type) for at in range(_ITEM.num_fields)]
+    fields[1] = pc.fill_null(fields[1], "")
+    lengths = np.concatenate(([0], np.cumsum(array.value_lengths().to_numpy()))).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(lengths), pa.StructArray.from_arrays(fields, fields=list(_ITEM)))
+
+
+def _without_nulls(lists: pa.Array) -> pa.Array:
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(arrays, fields=list(_ITEM)))
-
-
-def _without_nulls(column: list[Any], kind: pa.DataType) -> pa.Array:
-    return pa.array([value if value is not None else [] for value in column], kind)
+    return pa.ListArray.from_arrays(pa.array(offsets), lists.flatten())

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.codec import DecodedChunk, Decoder
+from schemas.columns import Columns
 from schemas.partitioning import partition_for
 from schemas.topics import EVENT_TOPICS, TYPE_OF
-from streams.engine.dedup import MAX_COMMUNITIES, describe, hashes
+from streams.engine.dedup import MAX_COMMUNITIES, EventHasher, describe
+from streams.engine.record_block import RecordBlock
 from streams.errors import QunpulseError
 from streams.operators.base import Ints, Keys
 from streams.operators.directory import Directory
 
 ACTOR = {"message": "member_id", "join": "member_id", "order": "member_id", "referral": "referrer_id"}
 """The field that names who acted."""
-
-
-class Record(Protocol):
-    """A Kafka record as fetched; ``timestamp`` is the broker's append time in ms."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +42,14 @@ class RefusedRecord:
 class Chunk:
     """Decoded records of one topic-partition, in offset order. A part of it may have been released already.
 
-    ``offsets`` and ``merge_key`` have one entry a record; ``position`` tells, for each event, which record it is.
+    ``records`` and ``merge_key`` have one entry a record; ``position`` tells, for each event, which record it is.
     Refused and misrouted records have no event; ``refused`` and ``misrouted`` name them by record position.
     """
 
     topic: str
     partition: int
     event_type: str
-    records: Sequence[Record]
-    offsets: Ints
+    records: RecordBlock
     merge_key: Ints
     position: Ints
     occurred_at_ms: Ints
@@ -64,14 +57,14 @@ class Chunk:
     member: Ints
     hashed: npt.NDArray[Any]
     what: Keys
-    columns: dict[str, list[Any]]
+    columns: Columns
     refused: dict[int, RefusedRecord] = field(default_factory=dict)
     misrouted: dict[int, RefusedRecord] = field(default_factory=dict)
     arrival: int = 0
     released: int = 0
 
     def __len__(self) -> int:
-        return len(self.offsets)
+        return len(self.records)
 
     @property
     def topic_number(self) -> int:
@@ -94,9 +87,10 @@ class Intake:
         self._partitions = partitions
         self._decoder = decoder
         self._directory = directory
+        self._hasher = EventHasher()
         self._home: dict[str, int] = {}
 
-    def take(self, topic: str, records: Sequence[Record], latest_ms: int) -> Chunk:
+    def take(self, topic: str, records: RecordBlock, latest_ms: int) -> Chunk:
         """Decode records of one topic.
 
         Args:
@@ -107,32 +101,25 @@ class Intake:
         Raises:
             QunpulseError: the partition has more communities than the dedup index can number.
         """
-        first, last = records[0].offset, records[-1].offset
-        if last - first == len(records) - 1:
-            offsets = np.arange(first, last + 1, dtype=np.int64)
-        else:  # transactions and compaction leave gaps
-            offsets = np.array([record.offset for record in records], np.int64)
-        appended_ms = np.array([record.timestamp for record in records], np.int64)
-        values = [record.value for record in records]
-        decoded = self._decoder.decode(TYPE_OF[topic], values, appended_ms)
-        misrouted, keys = self._settle_members(decoded)
+        decoded = self._decoder.decode(TYPE_OF[topic], records.values, records.timestamps_ms)
+        community, misrouted = self._settle_communities(decoded)
         columns, times = decoded.columns, decoded.occurred_at_ms
-        member = self._directory.numbers(keys)
-        community = self._directory.community_of[member]
+        member = self._directory.members(community, columns.arrow(ACTOR[decoded.event_type]))
         merge_key = np.full(len(records), np.iinfo(np.int64).min)
         merge_key[decoded.valid] = times
+        topic_number = EVENT_TOPICS.index(topic)
+        names = self._directory.community_names
         chunk = Chunk(
             topic=topic,
             partition=self._partition,
             event_type=decoded.event_type,
             records=records,
-            offsets=offsets,
             merge_key=np.maximum.accumulate(np.maximum(merge_key, latest_ms)),
             position=decoded.valid,
             occurred_at_ms=times,
             community=community,
             member=member,
-            hashed=hashes(EVENT_TOPICS.index(topic), columns["community_id"], columns["event_id"]),
+            hashed=self._hasher.hashes(topic_number, names, community, columns.arrow("event_id")),
             what=describe(community, member, times, for_ever=decoded.event_type == "referral"),
             columns=columns,
         )
@@ -140,31 +127,29 @@ class Intake:
         chunk.misrouted = {at: chunk.refuse(at, "misrouted", name) for at, name in misrouted.items()}
         return chunk
 
-    def _settle_members(self, decoded: DecodedChunk) -> tuple[dict[int, str], list[str]]:
-        """Give new members their numbers and take events of foreign communities out.
+    def _settle_communities(self, decoded: DecodedChunk) -> tuple[Ints, dict[int, str]]:
+        """Give new communities their numbers and take events of foreign ones out.
 
         Returns:
-            The communities of the events taken out, by record position, and the member key of each event that stays.
+            The community of each event that stays, and the names of the others' by record position.
         """
-        actor = ACTOR[decoded.event_type]
-        keys = self._directory.keys(decoded.columns["community_id"], decoded.columns[actor])
-        unknown = self._directory.unknown(keys)
-        if not unknown:
-            return {}, keys  # a member that is known belongs here
-        names = {key.partition("\0")[0] for key in unknown}
-        foreign = {name for name in names if self._home_of(name) != self._partition}
+        names = decoded.columns.arrow("community_id")
+        community = self._directory.communities(names)
+        unknown = np.flatnonzero(community < 0)  # one that is known belongs here
+        if len(unknown) == 0:
+            return community, {}
+        new = names.take(pa.array(unknown)).unique().to_pylist()
+        foreign = {name for name in new if self._home_of(name) != self._partition}
         misrouted: dict[int, str] = {}
         if foreign:
             misrouted = _take_out(decoded, foreign)
-            keys = self._directory.keys(decoded.columns["community_id"], decoded.columns[actor])
-            unknown = self._directory.unknown(keys)
-        self._directory.add(unknown)
+        self._directory.add_communities([name for name in new if name not in foreign])
         if len(self._directory.community_names) > MAX_COMMUNITIES:
             raise QunpulseError(
                 f"partition {self._partition} has more than {MAX_COMMUNITIES} communities; "
                 "use more partitions (this needs a rebuild)"
             )
-        return misrouted, keys
+        return self._directory.communities(decoded.columns.arrow("community_id")), misrouted
 
     def _home_of(self, community: str) -> int:
         home = self._home.get(community)
@@ -175,12 +160,13 @@ class Intake:
 
 def _take_out(decoded: DecodedChunk, foreign: set[str]) -> dict[int, str]:
     """Take events of the given communities out of a chunk; returns their communities by record position."""
-    names = decoded.columns["community_id"]
-    away = np.fromiter((name in foreign for name in names), np.bool_, len(names))
-    misrouted = {int(decoded.valid[at]): names[at] for at in np.flatnonzero(away).tolist()}
+    names = decoded.columns.arrow("community_id")
+    away = pc.is_in(names, pa.array(sorted(foreign), pa.string())).to_numpy(zero_copy_only=False)
+    gone = np.flatnonzero(away)
+    found = names.take(pa.array(gone)).to_pylist()
+    misrouted = dict(zip(decoded.valid[gone].tolist(), found, strict=True))
     stay = np.flatnonzero(~away)
     decoded.valid = decoded.valid[stay]
     decoded.occurred_at_ms = decoded.occurred_at_ms[stay]
-    kept = stay.tolist()
-    decoded.columns = {name: [column[at] for at in kept] for name, column in decoded.columns.items()}
+    decoded.columns = decoded.columns.take(stay)
     return misrouted

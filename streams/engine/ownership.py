@@ -64,6 +64,7 @@ class Ownership:
                 partition,
                 before.claim.worker,
                 wait_seconds,
+                extra={"event": "last_owner_waited_out", "partition": partition, "last_owner": before.claim.worker},
             )
             if self._stop.wait(wait_seconds):
                 raise ClaimLost(f"partition {partition}: stopped while waiting for its last owner")
@@ -71,7 +72,11 @@ class Ownership:
             return TakenOver(claim, None)  # nobody wrote since we did
         started = time.monotonic()
         state = retry_call(lambda: read_state(self._clickhouse, partition), stop=self._stop)
-        log.info("partition %d: %d state rows read in %.2f s", partition, len(state), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        log.info(
+            "partition %d: %d state rows read in %.2f s", partition, len(state), seconds,
+            extra={"event": "state_restored", "partition": partition, "rows": len(state), "seconds": round(seconds, 3)},
+        )  # fmt: skip
         return TakenOver(claim, state)
 
     def release(self, partition: int, claim: Claim) -> None:

@@ -2,7 +2,7 @@
 
 Handing every record through Faust's queues costs more than all our work on it. So the consumer folds the records that
 one fetch brought for a topic-partition into one message whose value is a :class:`FoldedBatch`. Three methods of the
-consumer are the whole seam.
+consumer, and what aiokafka's fetcher reads batches with, are the whole seam.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+from streams.engine.record_batches import BlockRecords
+from streams.engine.record_block import RecordBlock
 
 __all__ = ["TP", "BatchConsumer", "BatchTransport", "FoldedBatch", "PartitionOwner"]
 
@@ -39,12 +42,7 @@ class FoldedBatch:
     topic: str
     partition: int
     epoch: int
-    records: list[Any]
-
-    @property
-    def next_offset(self) -> int:
-        """The offset behind the last record."""
-        return int(self.records[-1].offset) + 1
+    records: RecordBlock
 
 
 class PartitionOwner(Protocol):
@@ -64,6 +62,9 @@ class PartitionOwner(Protocol):
 
     def wants(self, tp: TP) -> bool:
         """Whether more records of a topic-partition may be fetched now."""
+
+    def forbidden(self, error: KafkaError) -> bool:
+        """Whether a fetch failed because we may not read any more; the owner ends then, in its own words."""
 
     def committable(self) -> Mapping[TP, int]:
         """Offsets that the last completed flushes made committable."""
@@ -90,11 +91,17 @@ class BatchConsumer(driver.Consumer):
             await asyncio.sleep(0.01)  # every buffer is full: come back when something was applied
             return {}
         epochs = {tp.partition: owner.epoch(tp.partition) for tp in wanted}
-        fetched = await super()._getmany(wanted, min(timeout, 0.2))
+        try:
+            fetched = await super()._getmany(wanted, min(timeout, 0.2))
+        except KafkaError as error:
+            if not owner.forbidden(error):
+                raise
+            await asyncio.sleep(0.2)  # the worker is on its way out
+            return {}
         folded: dict[TP, list[Any]] = {}
         for tp, records in fetched.items():
             if records:
-                batch = FoldedBatch(tp.topic, tp.partition, epochs[tp.partition], records)
+                batch = FoldedBatch(tp.topic, tp.partition, epochs[tp.partition], RecordBlock.chained(records))
                 folded[TP(tp.topic, tp.partition)] = [_carrier(batch)]
         return folded
 
@@ -148,7 +155,9 @@ class BatchConsumer(driver.Consumer):
         try:
             await self._in_thread(self._thread._ensure_consumer().commit(mine))
         except KafkaError as error:
-            log.info("offsets not committed, the next checkpoint tries again: %r", error)
+            log.info(
+                "offsets not committed, the next checkpoint tries again: %r", error, extra={"event": "commit_postponed"}
+            )
             return False
         return True
 
@@ -170,12 +179,11 @@ class BatchConsumer(driver.Consumer):
 
 
 def _carrier(batch: FoldedBatch) -> ConsumerRecord:
-    last = batch.records[-1]
     return ConsumerRecord(
         topic=batch.topic,
         partition=batch.partition,
-        offset=last.offset,
-        timestamp=last.timestamp,
+        offset=batch.records.offset,
+        timestamp=int(batch.records.timestamps_ms[-1]),
         timestamp_type=1,
         key=None,
         value=batch,
@@ -186,17 +194,15 @@ def _carrier(batch: FoldedBatch) -> ConsumerRecord:
     )
 
 
-class _PlainRecords(PartitionRecords):
-    """Hands records on as aiokafka's C parser gives them: offset, timestamp, key, value are all we read.
+class _Blocks(PartitionRecords):
+    """Hands blocks on as they are; single records of old formats become blocks of one."""
 
-    Making a ConsumerRecord of each costs as much as decoding the event in it.
-    """
-
-    def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
-        return record
+    def _consumer_record(self, tp: TopicPartition, record: Any) -> RecordBlock:
+        return RecordBlock.of(record if isinstance(record, RecordBlock) else [record])
 
 
-fetcher.PartitionRecords = _PlainRecords
+fetcher.MemoryRecords = BlockRecords
+fetcher.PartitionRecords = _Blocks
 
 
 class BatchTransport(driver.Transport):

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 
 from schemas.codec import Decoder
-from schemas.topics import EVENT_TOPICS
+from schemas.topics import READ_TOPICS
 from sinks.claims import Claim
 from sinks.retry import RetryStopped
 from streams.engine.checkpoint import FlushPlan
-from streams.engine.clock import LIVE_DELAY_MS, WallClock
 from streams.engine.dead_letters import BrokenFeedGuard
 from streams.engine.flush import Flush
+from streams.engine.flushing import Flushing
+from streams.engine.owned import Owned
 from streams.engine.ownership import Ownership, TakenOver
 from streams.engine.partition import Partition, PartitionSettings
+from streams.engine.partition_state import no_programs
 from streams.engine.transport import TP, FoldedBatch
 from streams.errors import ClaimLost, KafkaUnavailable, QunpulseError
 from streams.metrics import WorkerMetrics
 from streams.operators.communities import ZoneOf
+from streams.operators.program import ProgramsOf
 from streams.settings import Settings
+from streams.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -31,30 +35,8 @@ _IDLE_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
 """How often a partition without waiting records asks where its topics end: for lag, and for what is caught up."""
 _CLAIM_WAITS_SECONDS = (0.2, 0.5, 1.0)
-_CLEAN_KEYS = 200_000
-"""Keys that have left the state of a partition after which they are deleted from ClickHouse too."""
-_BEHIND_FACTOR = 5
-"""While a partition is behind, flushes come so much later: fewer and larger inserts, and nobody waits for freshness."""
 STALL_SECONDS = 60.0
 """Lag without any fetch for this long means that the consumer hangs (aiokafka 1154, 847): only a restart helps."""
-
-
-@dataclass
-class Owned:
-    """A partition of ours while it is assigned."""
-
-    partition: Partition
-    claim: Claim
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    loop: asyncio.Task[None] | None = None
-    flush: asyncio.Task[None] | None = None
-    cleaning: asyncio.Task[None] | None = None
-    left_keys: int = 0
-    flushed_at: float = 0.0
-    looked_at: float = 0.0
-    fetched_at: float = 0.0
-    caught_up: bool = False
-    lost: bool = False
 
 
 class Worker:
@@ -70,6 +52,7 @@ class Worker:
         ownership: Ownership,
         metrics: WorkerMetrics,
         clock: WallClock,
+        programs_of: ProgramsOf = no_programs,
     ) -> None:
         self._settings = settings
         self._partition_settings = partition_settings
@@ -79,12 +62,18 @@ class Worker:
         self._ownership = ownership
         self._metrics = metrics
         self._clock = clock
+        self._programs_of = programs_of
+        metrics.configured_partitions.set(settings.partitions)
         self._guard = BrokenFeedGuard(settings.dead_letter_stop_share, settings.dead_letter_stop_window)
         self._epochs: dict[int, int] = {}
         self._owned: dict[int, Owned] = {}
         self._released: dict[int, tuple[Partition, Claim]] = {}
         self._committable: dict[TP, int] = {}
         self._expected: set[int] | None = None
+        self._flushing = Flushing(
+            settings, flush, metrics, clock, self._owned, self._look, self._note_checkpoint, self._fail
+        )
+        self._sized: Collection[str] = ()
         self.end_offsets: EndOffsets
         self.first_offsets: EndOffsets
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -109,17 +98,17 @@ class Worker:
 
     async def take_over(self, assigned: set[TP]) -> Mapping[TP, int]:
         """Claim and restore what is new among the assigned partitions; where each topic-partition goes on."""
-        events = {tp for tp in assigned if tp.topic in EVENT_TOPICS}
-        numbers = {tp.partition for tp in events}
+        ours = {tp for tp in assigned if tp.topic in READ_TOPICS}
+        numbers = {tp.partition for tp in ours}
         new = sorted(number for number in numbers if number not in self._owned or self._owned[number].lost)
         try:
             await asyncio.gather(*(self._take_over_one(number) for number in new))
         except (QunpulseError, RetryStopped) as error:
             self._fail(error)
             return {}
-        oldest = await self.first_offsets(events) if new else {}
+        oldest = await self.first_offsets(ours) if new else {}
         offsets = {}
-        for tp in events:
+        for tp in ours:
             number = tp.partition
             self._epochs[number] = self.epoch(number) + 1
             partition = self._owned[number].partition
@@ -133,9 +122,12 @@ class Worker:
                         number,
                         wanted,
                         first - 1,
+                        extra={"event": "records_lost_to_retention", "topic": tp.topic, "partition": number},
                     )
                 partition.next_offset[tp.topic] = first
             offsets[tp] = partition.next_offset[tp.topic]
+            if number in new:
+                partition.fetched.start(tp.topic, partition.accounts[tp.topic].consumed, offsets[tp])
         for number in new:
             owned = self._owned[number]
             owned.fetched_at = owned.flushed_at = asyncio.get_running_loop().time()
@@ -152,11 +144,17 @@ class Worker:
             else:
                 partition = self._new_partition(number)
                 if taken.state is not None:
-                    derived = await asyncio.to_thread(partition.restore, taken.state)
-                    await asyncio.to_thread(self._flush.land, derived)
-        self._owned[number] = Owned(partition, taken.claim)
+                    landing = await asyncio.to_thread(partition.restore, taken.state)
+                    await asyncio.to_thread(self._flush.land, [landing])
+        self._owned[number] = owned = Owned(partition, taken.claim)
         self._metrics.claim_epoch(number).set(taken.claim.number)
-        log.info("partition %d: ours under claim %d, offsets %s", number, taken.claim.number, partition.next_offset)
+        # Asked at every scrape: while nothing can be written, nothing else would move them.
+        self._metrics.lag_seconds(number).set_function(lambda: self._lag_seconds(owned))
+        self._metrics.freshness_seconds(number).set_function(lambda: self._seconds_since(partition.fetched.oldest_ms))
+        log.info(
+            "partition %d: ours under claim %d, offsets %s", number, taken.claim.number, partition.next_offset,
+            extra={"event": "partition_taken_over", "partition": number, "claim": taken.claim.number},
+        )  # fmt: skip
 
     async def _claim(self, number: int, released: Claim | None) -> TakenOver:
         """Claim a partition; one that another worker claimed at the same moment is claimed again.
@@ -167,18 +165,21 @@ class Worker:
             try:
                 return await asyncio.to_thread(self._ownership.take_over, number, released)
             except ClaimLost as error:
-                log.warning("%s; claiming again", error)
+                log.warning("%s; claiming again", error, extra={"event": "claim_lost", "partition": number})
                 await asyncio.sleep(wait_seconds)
         return await asyncio.to_thread(self._ownership.take_over, number, released)
 
     def _new_partition(self, number: int) -> Partition:
-        return Partition(number, self._partition_settings, self._decoder, self._zone_of, self._metrics)
+        return Partition(
+            number, self._partition_settings, self._decoder, self._zone_of, self._metrics, self._programs_of
+        )
 
     async def hand_back(self, revoked: set[TP]) -> None:
         """Flush and release; the state stays in memory in case the partition comes straight back."""
         self._expected = None
         await asyncio.gather(*(self._hand_back_one(number) for number in sorted({tp.partition for tp in revoked})))
         self._metrics.partitions_assigned.set(len(self._owned))
+        self._note_sizes()
 
     async def _hand_back_one(self, number: int) -> None:
         owned = self._owned.pop(number, None)
@@ -192,20 +193,21 @@ class Worker:
             del self._committable[tp]
         self._metrics.forget_partition(number)
         try:
-            if owned.flush is not None:
-                await owned.flush
-            if owned.lost:
-                return
             owned.partition.drop_waiting()
-            if owned.partition.unflushed_records:
-                plan = owned.partition.collect(owned.claim, self._reference_ms(owned), self._clock.now_ms())
-                await asyncio.to_thread(self._flush.write, plan)
-            await asyncio.to_thread(self._ownership.release, number, owned.claim)
-            self._released[number] = (owned.partition, owned.claim)
-        except ClaimLost as error:
-            log.warning("partition %d: taken over before the last flush; the new owner reads on: %s", number, error)
+            lost = await self._flushing.last(owned)
+            if lost is not None:
+                log.warning(
+                    "partition %d: taken over before the last flush; the new owner reads on: %s", number, lost,
+                    extra={"event": "partition_lost", "partition": number},
+                )  # fmt: skip
+            elif not owned.lost:
+                await asyncio.to_thread(self._ownership.release, number, owned.claim)
+                self._released[number] = (owned.partition, owned.claim)
         except (QunpulseError, RetryStopped) as error:
-            log.warning("partition %d: not released cleanly, its next owner will wait: %s", number, error)
+            log.warning(
+                "partition %d: not released cleanly, its next owner will wait: %s", number, error,
+                extra={"event": "partition_not_released", "partition": number},
+            )  # fmt: skip
         except Exception as error:
             self._fail(error)
 
@@ -217,7 +219,7 @@ class Worker:
         if owned is None or owned.lost or batch.epoch != self.epoch(batch.partition):
             self._metrics.stale_batches.inc()
             return
-        owned.fetched_at = asyncio.get_running_loop().time()
+        owned.fetched_at = owned.arrived_at = asyncio.get_running_loop().time()
         try:
             dead = owned.partition.take(batch.topic, batch.records)
             self._guard.note(batch.topic, len(batch.records), dead)
@@ -232,15 +234,16 @@ class Worker:
         try:
             while not owned.lost and not self.failed.done():
                 applied = await self._apply_waiting(owned)
-                await self._flush_if_due(owned)
+                await self._flushing.flush_if_due(owned)
                 if applied:
                     await asyncio.sleep(0)  # let fetches and flushes in between two batches
                     continue
                 owned.wake.clear()
-                try:
-                    await asyncio.wait_for(owned.wake.wait(), _IDLE_SECONDS)
-                except TimeoutError:
-                    continue
+                # Not `wait_for`: until Python 3.12 it swallows a cancellation that comes while the event is set: the
+                # partition was then never handed back.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE_SECONDS):
+                        await owned.wake.wait()
         except asyncio.CancelledError:
             raise
         except Exception as error:  # a partition that silently stands still is worse than a stop
@@ -253,8 +256,8 @@ class Worker:
         owned.looked_at = now
         at_end = await self._topics_at_end(owned)
         applied = partition.apply(at_end, self._clock.now_ms()) if partition.waiting else 0
-        owned.caught_up = len(at_end) == len(EVENT_TOPICS) and not partition.waiting
-        if len(at_end) == len(EVENT_TOPICS) or applied:
+        owned.caught_up = len(at_end) == len(READ_TOPICS) and not partition.waiting
+        if len(at_end) == len(READ_TOPICS) or applied:
             owned.fetched_at = max(owned.fetched_at, now)
         self._look_for_stall(owned, now)
         return applied
@@ -262,7 +265,7 @@ class Worker:
     def _look_for_stall(self, owned: Owned, now: float) -> None:
         """Stop the process when a partition has lag, room for more, and nothing was fetched for a long time."""
         number = owned.partition.number
-        room = any(self.wants(TP(topic, number)) for topic in EVENT_TOPICS)
+        room = any(self.wants(TP(topic, number)) for topic in READ_TOPICS)
         if room and not owned.partition.waiting and now - owned.fetched_at > STALL_SECONDS:
             self._metrics.stalled_fetches.inc()
             self._fail(
@@ -276,83 +279,45 @@ class Worker:
         """Topics whose end, asked for now, we have read up to; with the number of arrivals at the time of asking."""
         partition = owned.partition
         number, arrivals = partition.number, partition.arrivals
-        ends = await self.end_offsets({TP(topic, number) for topic in EVENT_TOPICS})
+        ends = await self.end_offsets({TP(topic, number) for topic in READ_TOPICS})
         for tp, end in ends.items():
             self._metrics.lag_records(tp.topic, number).set(max(end - partition.accounts[tp.topic].next_offset, 0))
+            partition.fetched.note_end(tp.topic, end, self._clock.now_ms())
         return {tp.topic: arrivals for tp, end in ends.items() if partition.next_offset[tp.topic] >= end}
 
-    async def _flush_if_due(self, owned: Owned) -> None:
-        partition, settings = owned.partition, self._settings
-        reference_ms = self._reference_ms(owned)
-        if not partition.has_news(reference_ms):
-            return
-        full = (
-            partition.unflushed_records >= settings.flush_max_events
-            or partition.dirty_rows() >= settings.flush_max_rows
-        )
-        now = asyncio.get_running_loop().time()
-        if owned.flush is not None and not owned.flush.done():
-            if full:  # hold on: what is not flushed stays bounded, Kafka keeps the rest
-                self._metrics.paused(partition.number).set(1)
-                await asyncio.wait([owned.flush])
-                self._metrics.paused(partition.number).set(0)
-            else:
-                return
-        interval_seconds = settings.flush_interval_seconds * (1 if owned.caught_up else _BEHIND_FACTOR)
-        if full or now - owned.flushed_at >= interval_seconds:
-            owned.flushed_at = now
-            plan = partition.collect(owned.claim, reference_ms, self._clock.now_ms())
-            owned.flush = asyncio.create_task(self._write(owned, plan))
-
-    async def _write(self, owned: Owned, plan: FlushPlan) -> None:
-        number = owned.partition.number
-        try:
-            await asyncio.to_thread(self._flush.write, plan)
-        except ClaimLost as error:
-            log.warning("partition %d: another worker owns it now; dropping our state of it: %s", number, error)
-            owned.lost = True
-            return
-        except RetryStopped:
-            owned.lost = True
-            return
-        except Exception as error:
-            owned.lost = True
-            self._fail(error)
-            return
-        self._note_checkpoint(owned, plan)
-        owned.left_keys += plan.left_keys
-        if owned.left_keys >= _CLEAN_KEYS and (owned.cleaning is None or owned.cleaning.done()):
-            owned.left_keys = 0
-            owned.cleaning = asyncio.create_task(self._clean(number))
-
-    async def _clean(self, number: int) -> None:
-        try:
-            await asyncio.to_thread(self._flush.clean, number)
-        except QunpulseError as error:  # what stays is skipped by every restore; the next time takes it along
-            log.warning("partition %d: keys that left the state were not deleted: %s", number, error)
+    async def _look(self, owned: Owned) -> None:
+        """Look where the topics of a partition that must hold on end: its lag is to be seen meanwhile."""
+        at_end = await self._topics_at_end(owned)
+        owned.caught_up = owned.caught_up and len(at_end) == len(READ_TOPICS)
 
     def _note_checkpoint(self, owned: Owned, plan: FlushPlan) -> None:
-        number = owned.partition.number
-        if self._owned.get(number) is owned:
-            for topic, offset in plan.offsets.items():
-                self._committable[TP(topic, number)] = offset
+        number, partition = owned.partition.number, owned.partition
+        if self._owned.get(number) is not owned:
+            return  # handed back meanwhile: its gauges are gone, its next owner reports
+        for topic, offset in plan.offsets.items():
+            self._committable[TP(topic, number)] = offset
+            self._metrics.imbalance_records(topic, number).set(partition.imbalance(topic))
+        partition.fetched.note_landed(plan.offsets)
         self._metrics.checkpointed(number)
-        if owned.partition.reference_ms > 0:
-            self._metrics.event_clock(number).set(owned.partition.reference_ms / 1000)
-            behind = 0 if owned.caught_up else max(self._clock.now_ms() - owned.partition.reference_ms, 0) / 1000
-            self._metrics.lag_seconds(number).set(behind)
-        totals: dict[str, int] = {}
+        if partition.reference_ms > 0:
+            self._metrics.event_clock(number).set_function(lambda: partition.reference_ms / 1000)
+        self._note_sizes()
+
+    def _note_sizes(self) -> None:
+        totals = dict.fromkeys(self._sized, 0)  # an operator of partitions that are all given away has no entries left
         for one in self._owned.values():
             for name, entries in one.partition.sizes().items():
                 totals[name] = totals.get(name, 0) + entries
+        self._sized = totals.keys()
         for name, entries in totals.items():
             self._metrics.state_entries(name).set(entries)
 
-    def _reference_ms(self, owned: Owned) -> int:
-        """What moves *now* besides a community's own events: the wall clock, or in event mode the partition's time."""
-        if self._settings.clock_mode == "live" and owned.caught_up:
-            return max(self._clock.now_ms() - LIVE_DELAY_MS, owned.partition.reference_ms)
-        return owned.partition.reference_ms
+    def _lag_seconds(self, owned: Owned) -> float:
+        known = owned.partition.reference_ms > 0
+        return self._seconds_since(owned.partition.reference_ms) if known and not owned.caught_up else 0.0
+
+    def _seconds_since(self, at_ms: int | None) -> float:
+        return 0.0 if at_ms is None else max(self._clock.now_ms() - at_ms, 0) / 1000
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -364,13 +329,20 @@ class Worker:
 
     def expect(self, assigned: set[TP]) -> None:
         """What the group has given to us, perhaps nothing; claimed a moment later."""
-        self._expected = {tp.partition for tp in assigned if tp.topic in EVENT_TOPICS}
+        self._expected = {tp.partition for tp in assigned if tp.topic in READ_TOPICS}
 
     async def close(self) -> None:
         """Flush and release everything."""
-        await self.hand_back({TP(topic, number) for number in self._owned for topic in EVENT_TOPICS})
+        await self.hand_back({TP(topic, number) for number in self._owned for topic in READ_TOPICS})
+
+    def forbidden(self, error: BaseException) -> bool:
+        """Whether a fetch failed because we may not read any more; the worker stops then."""
+        refused = self._settings.kafka().refusal(error, "to read events")
+        if refused is not None:
+            self._fail(refused)
+        return refused is not None
 
     def _fail(self, error: BaseException) -> None:
         if not self.failed.done():
-            log.error("stopping: %s", error)
+            log.error("stopping: %s", error, extra={"event": "worker_failed"})
             self.failed.set_result(error)

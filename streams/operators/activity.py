@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.figures import FIGURES
 from streams.operators.base import Ints, Keys, StateRows
 from streams.operators.directory import Directory
-from streams.operators.panes import DISTINCT, FIGURES, PaneTable, pane_keys, split_keys, summed
+from streams.operators.panes import DISTINCT, PaneTable, pane_keys, split_keys, summed
 from streams.operators.presence import (
     FLAGS,
     Presence,

@@ -7,12 +7,15 @@ clock, so every law about it can be tested with arrays alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from schemas.columns import Columns
 
 Ints = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
@@ -28,35 +31,55 @@ class Events:
 
     ``occurred_at_ms``, ``community`` and ``member`` have one entry an event; ``community`` and ``member`` are numbers
     of the partition's :class:`~streams.operators.directory.Directory`. ``columns`` holds the contract's other fields.
+    ``place`` orders the events of all types of a batch as they were merged, where that is known.
     """
 
     occurred_at_ms: Ints
     community: Ints
     member: Ints
-    columns: dict[str, list[Any]]
-    _codes: dict[str, tuple[dict[str, int], Ints]] = field(default_factory=dict)
+    columns: Columns
+    place: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.occurred_at_ms)
 
+    @classmethod
+    def joined(cls, parts: list[Events]) -> Events:
+        """One behind the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.occurred_at_ms for part in parts]),
+            np.concatenate([part.community for part in parts]),
+            np.concatenate([part.member for part in parts]),
+            Columns.joined([part.columns for part in parts]),
+            None
+            if parts[0].place is None
+            else np.concatenate([part.place for part in parts if part.place is not None]),
+        )
+
     def where(self, column: str, *words: str) -> Mask:
-        """Where a column of words has one of the given ones; words become numbers once, however many operators ask."""
-        if column not in self._codes:
-            values = self.columns[column]
-            numbers = {word: number for number, word in enumerate(set(values))}
-            codes = np.fromiter(map(numbers.__getitem__, values), np.int64, len(values))
-            self._codes[column] = numbers, codes
-        numbers, codes = self._codes[column]
-        wanted = np.zeros(len(numbers), np.bool_)
-        wanted[[numbers[word] for word in words if word in numbers]] = True
+        """Where a column of words has one of the given ones."""
+        found, codes = self.columns.words(column)
+        wanted = np.zeros(len(found) + 1, np.bool_)  # the last one is for -1, absent
+        wanted[[number for number, word in enumerate(found) if word in words]] = True
         return wanted[codes]
+
+    def ranks(self, column: str, rank_of: Mapping[str, int]) -> Ints:
+        """A number for each word of a column that has one in every event."""
+        found, codes = self.columns.words(column)
+        # A dictionary may hold legal words that no event has and no rank knows.
+        ranks: Ints = np.array([rank_of.get(word or "", -1) for word in found] or [0], np.int64)[codes]
+        return ranks
+
+    def numbers(self, column: str) -> Ints:
+        """A column of integers or booleans that has one in every event."""
+        values: Ints = self.columns.arrow(column).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+        return values
 
     def given(self, column: str) -> Mask:
         """Where an optional column has a value."""
-        values = self.columns[column]
-        if values.count(None) == len(values):
-            return np.zeros(len(self), np.bool_)
-        return np.fromiter((value is not None for value in values), np.bool_, len(self))
+        return self.columns.given(column)
 
 
 @dataclass(slots=True)
@@ -141,6 +164,14 @@ def rows_of(payloads: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 def binary(values: list[bytes]) -> pa.Array:
     """An Arrow binary array of the given values."""
     return pa.array(values, pa.large_binary())
+
+
+def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The different values, ascending. Sorting integers is several times faster than the hash table in `np.unique`."""
+    if len(values) == 0:
+        return values
+    ordered = np.sort(values)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
 
 
 def grown(array: npt.NDArray[Any], size: int, fill: Any) -> npt.NDArray[Any]:

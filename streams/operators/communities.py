@@ -48,13 +48,14 @@ class Communities:
             new = np.flatnonzero(self._zone[events.community] == _NO_ZONE)
             numbers, first = np.unique(events.community[new], return_index=True)
             for number, at in zip(numbers.tolist(), new[first].tolist(), strict=True):
-                platform = events.columns["platform"][at]
+                platform = events.columns.arrow("platform")[at].as_py()
                 zone = self._zone_of(self._directory.community_names[number], platform)
                 self._zone[number] = self.local_days.index(zone)
                 self._dirty.add(number)
 
     def days(self, community: Ints, occurred_at_ms: Ints) -> Ints:
         """Local calendar day (days since 1970-01-01) of each event of a community that had its first event."""
+        self._room()
         return self.local_days.days(self._zone[community], occurred_at_ms)
 
     def starts_ms(self, community: Ints, day: Ints) -> Ints:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from streams.operators.activity import Activity, activity_rows
-from streams.operators.base import Batch, Ints, StateRows
+from streams.operators.base import Batch, Ints, StateRows, distinct
 from streams.operators.communities import Communities, ZoneOf
 from streams.operators.directory import Directory
 from streams.operators.member_days import MemberDays
@@ -56,7 +56,7 @@ class CommunityOperators:
         if len(batch) == 0:
             return
         self.communities.apply(batch)
-        self._touched += [np.unique(events.community) for events in batch.by_type.values()]
+        self._touched += [distinct(events.community) for events in batch.by_type.values()]
         new_days = (np.empty(0, np.uint64), np.empty(0, np.int64))
         tallies = tally(batch)
         if tallies is not None:
@@ -117,7 +117,7 @@ class CommunityOperators:
             resync_needed = self.roster.resync_needed(count)
             derived["communities"] = self.communities.table(communities, sizes, resync_needed.astype(np.int64))
             derived["community_days"] = self.communities.days_table(communities)
-        touched = np.unique(np.concatenate(self._touched)) if self._touched else np.empty(0, np.int64)
+        touched = distinct(np.concatenate(self._touched)) if self._touched else np.empty(0, np.int64)
         self._touched = []
         derived["activity_now"] = self.rolling.rows(now_ms, sizes, self.members.last_minute, touched, names)
         return state, {name: table for name, table in derived.items() if table is not None}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from streams.operators.base import Ints, grown
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streams.operators.base import Ints
+from streams.operators.name_index import NameIndex
 
 
 class Directory:
@@ -15,61 +20,60 @@ class Directory:
 
     def __init__(self) -> None:
         self.community_names: list[str] = []
-        self.member_ids: list[str] = []
+        self.member_ids = NameIndex()
         """The id of each member as the contract has it, by number."""
-        self._communities: dict[str, int] = {}
-        self._members: dict[str, int] = {}
-        self._community_of = np.empty(0, np.int64)
+        self._communities = NameIndex()
 
     @property
     def community_of(self) -> Ints:
         """Community number by member number."""
-        return self._community_of[: len(self.member_ids)]
+        return self.member_ids.scopes
 
-    @staticmethod
-    def keys(names: list[str], member_ids: list[str]) -> list[str]:
-        """Keys of members, given their communities' names: ``community\\0member`` (no id holds a NUL)."""
-        return list(map("\0".join, zip(names, member_ids, strict=True)))
+    def communities(self, names: pa.Array) -> Ints:
+        """Numbers of communities, -1 for unknown ones."""
+        return self._communities.find(np.zeros(len(names), np.int64), names)
 
-    def unknown(self, keys: list[str]) -> list[str]:
-        """The keys without a number, each once, in their order."""
-        if None not in (numbers := list(map(self._members.get, keys))):
-            return []
-        return list(dict.fromkeys(key for key, number in zip(keys, numbers, strict=True) if number is None))
+    def add_communities(self, names: Sequence[str]) -> None:
+        """Give unknown communities, each named once, the next numbers."""
+        self._communities.number(np.zeros(len(names), np.int64), pa.array(names, pa.string()))
+        self.community_names += names
 
-    def add(self, keys: list[str]) -> None:
-        """Give unknown members, and their communities where they are unknown too, the next numbers."""
-        names, ids = zip(*(key.split("\0") for key in keys), strict=True) if keys else ((), ())
-        for name in names:
-            if name not in self._communities:
-                self._communities[name] = len(self.community_names)
-                self.community_names.append(name)
-        start = len(self.member_ids)
-        self._members.update(zip(keys, range(start, start + len(keys)), strict=True))
-        self.member_ids += ids
-        self._community_of = grown(self._community_of, len(self.member_ids), -1)
-        self._community_of[start : start + len(keys)] = [self._communities[name] for name in names]
+    def members(self, community: Ints, ids: pa.Array) -> Ints:
+        """Numbers of members of known communities; unknown members are given the next ones."""
+        return self.member_ids.number(community, ids)
 
-    def numbers(self, keys: list[str]) -> Ints:
-        """Numbers of known members."""
-        return np.array(list(map(self._members.__getitem__, keys)), np.int64)
+    def find_members(self, community: Ints, ids: pa.Array) -> Ints:
+        """Numbers of members, -1 for unknown ones; gives nobody a number."""
+        return self.member_ids.find(community, ids)
+
+    def keys(self, members: Ints) -> pa.Array:
+        """Keys of members in the state: ``community\\0member`` (no id holds a NUL)."""
+        names = pa.array(self.community_names, pa.string()).take(pa.array(self.community_of[members]))
+        ids = self.member_ids.names(members)
+        return pc.binary_join_element_wise(names.cast(pa.binary()), ids.cast(pa.binary()), b"\0").cast(
+            pa.large_binary()
+        )
+
+    def number_of(self, community: str, member_id: str) -> int | None:
+        """The number of a member, None where it is not known."""
+        number = self.communities(pa.array([community], pa.string()))
+        if number[0] < 0:
+            return None
+        found = self.find_members(number, pa.array([member_id], pa.string()))
+        return int(found[0]) if found[0] >= 0 else None
 
     def restore_community(self, number: int, name: str) -> None:
         """Give a community the number it had; numbers may come back in any order, gaps are filled with nobody."""
         while len(self.community_names) <= number:
             self.community_names.append("")
         self.community_names[number] = name
-        self._communities[name] = number
+        self._communities.put(np.array([number]), np.zeros(1, np.int64), pa.array([name], pa.string()))
 
-    def restore_members(self, numbers: Ints, keys: list[str]) -> None:
-        """Give members of known communities the numbers they had."""
+    def restore_members(self, numbers: Ints, keys: pa.Array) -> None:
+        """Give members of known communities the numbers they had; ``keys`` are those of :meth:`keys`."""
         if len(numbers) == 0:
             return
-        size = int(numbers.max()) + 1
-        self.member_ids.extend([""] * (size - len(self.member_ids)))
-        self._community_of = grown(self._community_of, size, -1)
-        names, ids = zip(*(key.split("\0") for key in keys), strict=True)
-        self._community_of[numbers] = [self._communities[name] for name in names]
-        for number, member_id in zip(numbers.tolist(), ids, strict=True):
-            self.member_ids[number] = member_id
-        self._members.update(zip(keys, numbers.tolist(), strict=True))
+        parts = pc.split_pattern(keys.cast(pa.binary()), b"\0", max_splits=1)
+        flat = parts.flatten().cast(pa.string())
+        names, ids = flat.take(pa.array(np.arange(0, len(flat), 2))), flat.take(pa.array(np.arange(1, len(flat), 2)))
+        self.member_ids.put(numbers, self.communities(names), ids)

@@ -28,6 +28,8 @@ class KeyedRows:
         self.keys = np.empty(0, np.uint64)
         self.rows = np.empty(0, fresh.dtype)
         self._dirty = np.empty(0, np.bool_)
+        self._stored = np.empty(0, np.bool_)
+        self._keep: Callable[[Keys], Mask] | None = None
         self._gone: list[Keys] = []
         self._kept_last_time = 0
 
@@ -42,8 +44,13 @@ class KeyedRows:
             self.keys = grown(self.keys, size, 0)
             self.rows = grown(self.rows, size, self._fresh)
             self._dirty = grown(self._dirty, size, False)
+            self._stored = grown(self._stored, size, False)
         self.keys[rows] = keys
         return rows
+
+    def entries(self) -> tuple[Keys, Ints]:
+        """All keys, ascending, and their row numbers."""
+        return self._index.entries()
 
     def touch(self, rows: Ints) -> None:
         """Mark rows as changed."""
@@ -60,8 +67,15 @@ class KeyedRows:
         return rows[np.argsort(self.keys[rows])]
 
     def state(self, changed: Ints) -> list[StateRows]:
-        """State rows of the given rows, and the ends of the keys that were let go since the last call."""
+        """State rows of the given rows, and the ends of the keys that were let go since the last call.
+
+        A row that will be let go anyway and has no place in the state yet gets none: of a feed of old events,
+        hardly any does.
+        """
         found = []
+        if self._keep is not None:
+            changed = changed[self._keep(self.keys[changed]) | self._stored[changed]]
+        self._stored[changed] = True
         if len(changed):
             keys = fixed_binary(self.keys[changed].astype(">u8"))
             found.append(StateRows(self.name, keys, fixed_binary(self.rows[changed])))
@@ -78,6 +92,7 @@ class KeyedRows:
         order = np.argsort(numbers)
         rows = self.find(numbers[order])
         self.rows[rows] = rows_of(payloads, self._fresh.dtype)[order]
+        self._stored[rows] = True
         self._kept_last_time = len(self)
 
     def forget(self, keep: Callable[[Keys], Mask]) -> None:
@@ -86,13 +101,17 @@ class KeyedRows:
         Only for rows that can make no difference to any answer any more: when they go then does not either, and waiting
         keeps the cost constant a row. Changed rows stay until they are written.
         """
+        self._keep = keep
         size = len(self)
         if size < 2 * self._kept_last_time + _FEW:
             return
         staying = keep(self.keys[:size]) | self._dirty[:size]
-        self._gone.append(self.keys[:size][~staying])
+        gone = ~staying & self._stored[:size]
+        if gone.any():
+            self._gone.append(self.keys[:size][gone])
         self.keys = self.keys[:size][staying]
         self.rows = self.rows[:size][staying]
         self._dirty = self._dirty[:size][staying]
+        self._stored = self._stored[:size][staying]
         self._index.keep(staying)
-        self._kept_last_time = size - len(self._gone[-1])
+        self._kept_last_time = len(self)

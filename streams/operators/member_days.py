@@ -74,12 +74,11 @@ class MemberDays(KeyedRows):
         """Derived rows; ``start_ms`` is the start of each row's day in UTC, ``names`` the community names."""
         day, member = self.places(rows)
         mine = self.rows[rows]
-        ids = list(map(self._directory.member_ids.__getitem__, member.tolist()))
         columns = {
             "community_id": names.take(pa.array(self._directory.community_of[member])),
             "day": pa.array(start_ms // 1000).cast(pa.timestamp("s", "UTC")),
             "local_date": pa.array(day.astype(np.int32)).cast(pa.date32()),
-            "member_id": pa.array(ids, pa.string()),
+            "member_id": self._directory.member_ids.names(member),
         }
         for column, name in enumerate(_COUNTS):
             columns[name] = pa.array(np.ascontiguousarray(mine["counts"][:, column]))

@@ -19,12 +19,13 @@ from streams.operators.base import (
     Keys,
     Mask,
     StateRows,
+    distinct,
     fixed_binary,
     grown,
     rows_of,
 )
 from streams.operators.directory import Directory
-from streams.operators.member_rows import Groups, MemberRows
+from streams.operators.member_rows import Fields, Groups, MemberRows
 from streams.operators.presence import ACTIVE, pane_and_member
 from streams.operators.roster import (
     ACTION_RANK,
@@ -85,6 +86,10 @@ class Members:
         self._dirty = np.empty(0, np.bool_)
         self._new_days = np.empty(0, np.bool_)
         self._size = np.empty(0, np.int64)
+        self.set_right: list[int] = []
+        """Communities that a complete snapshot set right in the last batch."""
+        self.roster_breaks: list[tuple[int, bool]] = []
+        """As `Roster.breaks` has them."""
 
     def __len__(self) -> int:
         return len(self._directory.member_ids)
@@ -108,7 +113,8 @@ class Members:
             Communities whose roster size, or need of a resync, may have changed.
         """
         self._room()
-        touched = np.unique(np.concatenate([events.member for events in batch.by_type.values()]))
+        self.set_right, self.roster_breaks = [], []
+        touched = distinct(np.concatenate([events.member for events in batch.by_type.values()]))
         before = self._in_roster(touched)
         self._see(batch)
         self._note_days(*active_days)
@@ -117,10 +123,11 @@ class Members:
         community = self._directory.community_of[touched]
         self.sizes(len(self._directory.community_names))
         np.add.at(self._size, community, change)
-        changed: list[int] = np.unique(community[change != 0]).tolist()
+        changed: list[int] = distinct(community[change != 0]).tolist()
         joins = batch.get("join")
         if joins is not None:
             completed, resync_changed = self._roster.apply(joins)
+            self.set_right, self.roster_breaks = completed, self._roster.breaks
             if completed:
                 self._recount(completed)
             changed += completed + resync_changed
@@ -134,23 +141,23 @@ class Members:
             if event_type == "message":
                 rows.raise_("seen_ms", groups, times)
                 rows.raise_("posted_ms", groups, times)
-                self._set_role(groups, events, events.columns["sender_role"])
+                self._set_role(groups, events, "sender_role")
                 self._count_messages(groups, events)
             elif event_type == "join":
-                self._set_role(groups, events, events.columns["role"])
+                self._set_role(groups, events, "role")
                 self._set_roster(groups, events)
             elif event_type == "order":
                 self._count_orders(events)
             else:
                 rows.add("referrals", groups, np.ones(len(events), np.int64))
 
-    def _set_role(self, groups: Groups, events: Events, roles: list[str]) -> None:
-        rank = np.fromiter(map(ROLE_RANK.__getitem__, roles), np.int64, len(roles))
+    def _set_role(self, groups: Groups, events: Events, column: str) -> None:
+        rank = events.ranks(column, ROLE_RANK)
         self._rows.raise_("role", groups, ranked(events.occurred_at_ms, rank))
 
     def _set_roster(self, groups: Groups, joins: Events) -> None:
         rows, times = self._rows, joins.occurred_at_ms
-        rank = np.fromiter(map(ACTION_RANK.__getitem__, joins.columns["action"]), np.int64, len(joins))
+        rank = joins.ranks("action", ACTION_RANK)
         rows.raise_("roster", groups, ranked(times, rank))
         rows.raise_("joined_ms", groups, np.where(rank == ACTION_RANK["joined"], times, NEVER))
         rows.raise_("left_ms", groups, np.where(rank >= ACTION_RANK["left"], times, NEVER))
@@ -174,7 +181,7 @@ class Members:
         rows.raise_("seen_ms", groups, times)
         rows.lower("first_order_ms", groups, times)
         rows.raise_("last_order_ms", groups, times)
-        rows.add_amounts("monetary_minor", groups, np.array(orders.columns["amount_minor"], np.int64)[paid])
+        rows.add_amounts("monetary_minor", groups, orders.numbers("amount_minor")[paid])
 
     def _note_days(self, pairs: Keys, flags: Ints) -> None:
         day, member = pane_and_member(pairs[(flags & ACTIVE) != 0])
@@ -194,6 +201,29 @@ class Members:
         self._size[communities] = counts[communities]
         # Whoever the snapshot misses has left: all of these rows may read differently now.
         self._dirty[members[self._rows["first_seen_ms"][members] != -NEVER]] = True
+
+    def fields(self, members: Ints, *names: str) -> Fields:
+        """Some fields of some members, as they are now."""
+        self._room()
+        return self._rows.of(members, *names)
+
+    def status(self, members: Ints) -> Ints:
+        """Status of members now: ACTIVE, LEFT or OBSERVED of `roster`."""
+        rows = self._rows.of(members, "roster", "posted_ms", "left_ms")
+        status, _ = status_of(rows, self._roster.missed_ms(self._directory.community_of[members], heard_ms(rows)))
+        return status.astype(np.int64)
+
+    def missed(self, members: Ints) -> Mask:
+        """Members that a complete snapshot missed since they were last heard of: they left, and no event said so."""
+        rows = self._rows.of(members, "roster", "posted_ms")
+        missed: Mask = self._roster.missed_ms(self._directory.community_of[members], heard_ms(rows)) != NEVER
+        return missed
+
+    def missed_ms(self, members: Ints) -> Ints:
+        """Time of the first complete snapshot since each member was last heard of; NEVER where it is not missing."""
+        heard = heard_ms(self._rows.of(members, "roster", "posted_ms"))
+        missed = self._roster.missed_ms(self._directory.community_of[members], heard)
+        return np.where(heard == NEVER, NEVER, missed)
 
     def touch(self, members: Ints) -> None:
         """Mark members as changed."""
@@ -219,17 +249,13 @@ class Members:
         if len(changed) == 0:
             return []
         self._rows["number"][changed] = changed
-        names = map(self._directory.community_names.__getitem__, self._directory.community_of[changed].tolist())
-        ids = map(self._directory.member_ids.__getitem__, changed.tolist())
-        keys = pa.array(self._directory.keys(list(names), list(ids)), pa.large_string())
-        return [StateRows("members", keys.cast(pa.large_binary()), fixed_binary(self._rows.packed(changed)))]
+        return [StateRows("members", self._directory.keys(changed), fixed_binary(self._rows.packed(changed)))]
 
     def restore(self, keys: pa.Array, payloads: pa.Array) -> None:
         """Take rows back; communities must be known to the directory."""
         rows = rows_of(payloads, _ROW)
         numbers = rows["number"].astype(np.int64)
-        names = keys.cast(pa.large_binary()).cast(pa.large_string()).to_pylist()
-        self._directory.restore_members(numbers, names)
+        self._directory.restore_members(numbers, keys)
         self._room()
         self._rows.unpack(numbers, rows)
 
@@ -249,13 +275,12 @@ class Members:
         joined_ms = np.where(rows["joined_ms"] != NEVER, rows["joined_ms"], rows["listed_joined_ms"])
         orders = rows["orders"]
         between = np.where(orders > 0, rows["last_order_ms"] - rows["first_order_ms"], 0) / 86_400_000
-        ids = list(map(self._directory.member_ids.__getitem__, changed.tolist()))
         role = np.where(rows["role"] == NOTHING, 0, rows["role"] & 7)
         gap = rows["typical_gap_days"]
         return pa.table(
             {
                 "community_id": names.take(pa.array(community)),
-                "member_id": pa.array(ids, pa.string()),
+                "member_id": self._directory.member_ids.names(changed),
                 "status": pa.array(STATUSES).take(pa.array(status)),
                 "role": pa.array(ROLES).take(pa.array(role)),
                 "first_seen_at": _times(rows["first_seen_ms"]),
@@ -268,7 +293,6 @@ class Members:
                 "referrals": pa.array(np.ascontiguousarray(rows["referrals"])),
                 "active_days_30": pa.array(np.ascontiguousarray(rows["active_days_30"])),
                 "typical_gap_days": pa.array(np.ascontiguousarray(gap), mask=np.isnan(gap)),
-                "tier": pa.array(["ordinary"]).take(pa.array(np.zeros(len(changed), np.int8))),
                 "x": pa.array(np.maximum(orders.astype(np.int64) - 1, 0).astype(np.uint32)),
                 "t_x_days": pa.array(between.astype(np.float32)),
                 "monetary_minor": pa.array(np.ascontiguousarray(rows["monetary_minor"])),

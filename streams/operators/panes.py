@@ -5,25 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from schemas.figures import FIGURES
 from streams.operators.base import Ints, Keys, Mask
 from streams.operators.keyed_rows import KeyedRows
 
-FIGURES = (
-    "messages",
-    "speakers",
-    "interactions",
-    "active_members",
-    "staff_messages",
-    "joins",
-    "leaves",
-    "orders",
-    "refunds",
-    "buyers",
-    "promotions",
-    "links",
-    "check_ins",
-    "replies",
-)
 FIGURE = {name: position for position, name in enumerate(FIGURES)}
 DISTINCT = (FIGURE["speakers"], FIGURE["active_members"], FIGURE["buyers"])
 """The figures that count distinct members, in the order of the flags SPEAKER, ACTIVE, BUYER."""

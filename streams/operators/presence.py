@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.operators.base import Ints, Keys, Mask
+from streams.operators.base import Ints, Keys, Mask, distinct
 
 SPEAKER, ACTIVE, BUYER = 1, 2, 4
 FLAGS = (SPEAKER, ACTIVE, BUYER)
@@ -30,7 +30,7 @@ def merged(keys: Keys, flags: Ints) -> tuple[Keys, Ints]:
     """Distinct keys, ascending, with the flags of all their entries together."""
     if len(keys) == 0:
         return keys, flags
-    both = np.unique((keys << _FLAG_BITS) | flags.astype(np.uint64))
+    both = distinct((keys << _FLAG_BITS) | flags.astype(np.uint64))
     keys = both >> _FLAG_BITS
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     return keys[starts], np.bitwise_or.reduceat((both & np.uint64(7)).astype(np.int64), starts)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from numba import njit
 
+from schemas.figures import FIGURES
 from streams.operators.activity import HOUR_MS, MINUTE_MS, Activity
-from streams.operators.base import Ints, Keys, grown
+from streams.operators.base import Ints, Keys, distinct, grown
 from streams.operators.directory import Directory
-from streams.operators.panes import DISTINCT, FIGURES, PaneTable, pane_keys
+from streams.operators.panes import DISTINCT, pane_keys
 from streams.operators.presence import FLAGS, pane_and_member
 
 WINDOWS: tuple[tuple[str, int, str], ...] = (
@@ -65,7 +67,7 @@ class Rolling:
             later = when > last_minute[who, column]
             # Of several entries of a member numpy keeps the last one assigned, and that is the latest.
             last_minute[who[later], column] = when[later]
-        return np.unique(member)
+        return distinct(member)
 
     def rows(
         self, now_ms: Ints, members: Ints, last_minute: npt.NDArray[np.int32], touched: Ints, names: pa.Array
@@ -87,16 +89,15 @@ class Rolling:
         now = np.empty((count, len(WINDOWS), len(FIGURES) + 1), np.int64)
         as_of_ms = np.empty((count, len(WINDOWS)), np.int64)
         tables = {"minutes": self._activity.minutes, "hours": self._activity.hours}
-        totals = {name: _running_totals(table) for name, table in tables.items()}
         for position, (_, length_ms, panes) in enumerate(WINDOWS):
             pane_ms = tables[panes].pane_ms
             end = now_ms // pane_ms + 1
             as_of_ms[:, position] = end * pane_ms
-            keys, running = totals[panes]
+            keys, rows = tables[panes].entries()
             community = np.arange(count, dtype=np.int64)
             first = np.searchsorted(keys, pane_keys(community, np.maximum(end - length_ms // pane_ms, 0)))
             last = np.searchsorted(keys, pane_keys(community, np.maximum(end, 0)))
-            now[:, position, :-1] = running[last] - running[first]
+            _sum_rows(tables[panes].figures, rows, first, last, now[:, position, :-1])
             now[:, position, DISTINCT] = self._distinct(last_minute, (end * pane_ms - length_ms) // MINUTE_MS)
             now[:, position, -1] = members
         changed = (now != self._landed[:count]).any(axis=2)
@@ -126,14 +127,15 @@ class Rolling:
         return np.stack(counts, axis=1)
 
 
-def _running_totals(table: PaneTable) -> tuple[Keys, npt.NDArray[np.int64]]:
-    """Sorted keys and, before each of them, the totals of the figures so far."""
-    size = len(table)
-    order = np.argsort(table.keys[:size])
-    figures = table.figures[:size][order].astype(np.int64)
-    running = np.zeros((size + 1, len(FIGURES)), np.int64)
-    np.cumsum(figures, axis=0, out=running[1:])
-    return table.keys[:size][order], running
+@njit(cache=True, nogil=True)
+def _sum_rows(figures, rows, first, last, sums):  # type: ignore[no-untyped-def]
+    """Sum the figures of the rows first to last of each community."""
+    for community in range(len(first)):
+        for figure in range(sums.shape[1]):
+            sums[community, figure] = 0
+        for at in range(first[community], last[community]):
+            for figure in range(sums.shape[1]):
+                sums[community, figure] += figures[rows[at], figure]
 
 
 __all__ = ["MINUTE_MS", "SUMS_MS", "WINDOWS", "Rolling"]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.columns import Columns
 from streams.operators.base import NEVER, Events, Ints, Mask, StateRows, binary
 from streams.operators.member_rows import Fields
 
@@ -85,18 +86,27 @@ class _Chain:
 
     began: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
+    unmet: set[str] = field(default_factory=set)
+    """Versions that changes began with and none ended with."""
+
+    def __post_init__(self) -> None:
+        self.unmet = self.began.keys() - self.ended.keys()
 
     def link(self, before: str | None, after: str | None, time_ms: int) -> None:
         if after is None:
             return  # says nothing that could be checked against another change
         self.ended[after] = max(time_ms, self.ended.get(after, time_ms))
+        self.unmet.discard(after)
         if before is not None:
             self.began[before] = max(time_ms, self.began.get(before, time_ms))
+            if before not in self.ended:
+                self.unmet.add(before)
 
     def forget_before(self, time_ms: int) -> None:
         """Leave out what happened before a snapshot."""
         self.began = {version: at for version, at in self.began.items() if at >= time_ms}
         self.ended = {version: at for version, at in self.ended.items() if at >= time_ms}
+        self.unmet = self.began.keys() - self.ended.keys()
 
     def settle(self, oldest_ms: int) -> None:
         """Let go of versions in the middle of the chain of which no further copy can come."""
@@ -111,7 +121,7 @@ class _Chain:
     @property
     def broken(self) -> bool:
         """Whether more than one change (the very first) began with a version that no change ended with."""
-        return len(self.began.keys() - self.ended.keys()) > 1
+        return len(self.unmet) > 1
 
 
 _TIME_BITS = np.uint64(44)
@@ -130,6 +140,8 @@ class Roster:
         self._chains: dict[int, _Chain] = {}
         self._resync_needed: set[int] = set()
         self._dirty: set[int] = set()
+        self.breaks: list[tuple[int, bool]] = []
+        """Of the last batch of joins: with which of them a chain broke (True) or was whole again, in their order."""
 
     def missed_ms(self, community: Ints, heard_ms: Ints) -> Ints:
         """Time of the first complete snapshot of the community after the given time, NEVER when there is none."""
@@ -154,45 +166,40 @@ class Roster:
         Returns:
             The communities that a snapshot has just set right, and those whose need of a resync has changed.
         """
-        touched = self._link_versions(joins)
-        completed = self._add_lines(joins)
-        if completed:
-            self._index_snapshots()
-        changed = []
-        for community in touched | set(completed):
+        columns = joins.columns
+        linked = columns.given("roster_version_after")
+        listed = columns.given("snapshot_id") & columns.given("snapshot_size") & joins.where("action", "present")
+        self.breaks = []
+        completed: set[int] = set()
+        changed: set[int] = set()
+        for at in np.flatnonzero(linked | listed).tolist():
+            community, time_ms = int(joins.community[at]), int(joins.occurred_at_ms[at])
+            if linked[at]:
+                self._link(community, time_ms, columns, at)
+            if listed[at] and self._add_line(community, int(joins.member[at]), time_ms, columns, at):
+                completed.add(community)
             chain = self._chains.get(community)
             broken = chain is not None and chain.broken
             if broken != (community in self._resync_needed):
                 self._resync_needed ^= {community}
-                changed.append(community)
-        return completed, changed
+                changed ^= {community}
+                self.breaks.append((at, broken))
+        if completed:
+            self._index_snapshots()
+        return sorted(completed), sorted(changed)
 
-    def _add_lines(self, joins: Events) -> list[int]:
-        columns = joins.columns
-        if columns["snapshot_id"].count(None) == len(joins):
-            return []
-        completed = set()
-        rows = zip(
-            joins.community.tolist(),
-            joins.member.tolist(),
-            joins.occurred_at_ms.tolist(),
-            columns["snapshot_id"],
-            columns["snapshot_size"],
-            columns["action"],
-            strict=True,
-        )
-        for community, member, time_ms, snapshot_id, size, action in rows:
-            if snapshot_id is None or size is None or action != "present":
-                continue
-            mine = self._open.setdefault(community, {})
-            snapshot = mine.setdefault(snapshot_id, _Snapshot(size, time_ms, time_ms))
-            before = snapshot.earliest_ms if snapshot.complete else None
-            snapshot.add(member, time_ms)
-            self._dirty.add(community)
-            if snapshot.complete and snapshot.earliest_ms != before:
-                self._set_right(community, before, snapshot.earliest_ms)
-                completed.add(community)
-        return sorted(completed)
+    def _add_line(self, community: int, member: int, time_ms: int, columns: Columns, at: int) -> bool:
+        """Take a line of a snapshot in; whether the community has just been set right."""
+        mine = self._open.setdefault(community, {})
+        new = _Snapshot(columns["snapshot_size"][at], time_ms, time_ms)
+        snapshot = mine.setdefault(columns["snapshot_id"][at], new)
+        before = snapshot.earliest_ms if snapshot.complete else None
+        snapshot.add(member, time_ms)
+        self._dirty.add(community)
+        if not snapshot.complete or snapshot.earliest_ms == before:
+            return False
+        self._set_right(community, before, snapshot.earliest_ms)
+        return True
 
     def _set_right(self, community: int, before_ms: int | None, time_ms: int) -> None:
         times = self._complete_ms.setdefault(community, [])
@@ -206,20 +213,12 @@ class Roster:
         keys = [(community << 44) | at for community, times in self._complete_ms.items() for at in times]
         self._complete_keys = np.array(sorted(keys), np.uint64)
 
-    def _link_versions(self, joins: Events) -> set[int]:
-        before, after = joins.columns["roster_version_before"], joins.columns["roster_version_after"]
-        touched: set[int] = set()
-        if after.count(None) == len(joins):
-            return touched
-        for community, time_ms, first, then in zip(
-            joins.community.tolist(), joins.occurred_at_ms.tolist(), before, after, strict=True
-        ):
-            if then is None or time_ms < self._complete_ms.get(community, [NEVER])[-1]:
-                continue
-            self._chains.setdefault(community, _Chain()).link(first, then, time_ms)
-            touched.add(community)
-        self._dirty |= touched
-        return touched
+    def _link(self, community: int, time_ms: int, columns: Columns, at: int) -> None:
+        if time_ms < self._complete_ms.get(community, [NEVER])[-1]:
+            return
+        chain = self._chains.setdefault(community, _Chain())
+        chain.link(columns["roster_version_before"][at], columns["roster_version_after"][at], time_ms)
+        self._dirty.add(community)
 
     def settle(self, oldest_ms: Ints) -> None:
         """Let go of what events before ``oldest_ms`` of their community would be needed for.

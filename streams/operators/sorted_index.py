@@ -35,6 +35,10 @@ class SortedIndex:
         self._rows = np.insert(self._rows, at[new], rows[new])
         return rows
 
+    def entries(self) -> tuple[Keys, Ints]:
+        """All keys, ascending, and their row numbers."""
+        return self._keys, self._rows
+
     def keep(self, staying: Mask) -> None:
         """Let rows go; those that stay are numbered anew in the order of their old numbers."""
         renumbered = np.cumsum(staying) - 1

@@ -90,7 +90,7 @@ def _messages(events: Events, count: Any, mark: Any) -> None:
     count("staff_messages", staff)
     count("messages", speaking)
     count("interactions", interaction)
-    count("promotions", member & np.array(events.columns["is_promotion"], np.bool_))
+    count("promotions", member & events.numbers("is_promotion").astype(np.bool_))
     count("links", events.where("kind", "link") & member)
     count("check_ins", events.where("kind", "check_in") & member)
     count("replies", speaking & (events.given("reply_to") | events.given("reply_to_member_id")))

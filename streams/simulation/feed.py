@@ -24,7 +24,7 @@ from streams.simulation.world import make_communities, rules_document
 EVENTS_PER_LIFE: Final = 40
 """How many events a member has on average; fixes how many people a feed of a given size has."""
 
-_FORMAT: Final = 1  # raised whenever the same plan gives other bytes
+_FORMAT: Final = 3  # raised whenever the same plan gives other bytes
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def _add_orders(
         paid = _basket(chance)
         order = {"order_id": order_id, "status": "paid", **paid}
         if chance.random() < 0.15:
+            order["campaign_id"] = f"group-buys-{community.number}"
             order["group_buy_id"] = f"group-buy-{int(at // HOURS_PER_WEEK)}"
         if chance.random() < 0.3:
             order["staff_id"] = lives.member_ids[1]

@@ -10,10 +10,14 @@ from streams.simulation.happenings import Happenings
 from streams.simulation.lives import ENDS, NOBODY, VIAS, Lives
 from streams.simulation.moments import moments, written
 from streams.simulation.plan import Plan
+from streams.simulation.world import account_name
 
 _SNAPSHOT_EVERY_HOURS: Final = 60 * 24
 _REFERRED: Final = 0.6  # share of invitations that run through a campaign
 _REFERRED_TWICE: Final = 0.02
+_HESITATION_HOURS: Final = 10.0  # mean time from an invitation to the joining it leads to
+_IN_VAIN: Final = 0.5  # invitations that nobody follows, for each that somebody does
+_NEVER_CAME: Final = 10_000_000  # accounts from this number on are invited and never seen
 _NEW_WORD: Final = 0.01  # a way of coming that nobody has told the vocabulary about
 _SOURCES: Final = {"qr_code": "qr-{}", "ad": "ad-{}", "link": "link-{}"}
 
@@ -76,12 +80,18 @@ def _add_referrals(happenings: Happenings, lives: Lives, chance: np.random.Gener
     campaign = f"bring-a-friend-{community.number}"
     invited = np.flatnonzero((lives.inviter != NOBODY) & lives.announced)
     counted = invited[chance.random(len(invited)) < _REFERRED]
-    edges = [(float(lives.joined[row]), int(lives.inviter[row]), int(row)) for row in counted]
+    hesitated = lives.joined[counted] - chance.exponential(_HESITATION_HOURS, len(counted))
+    sent = np.maximum(hesitated, lives.joined[lives.inviter[counted]])  # nobody invites before being there
+    edges = [(float(at), int(lives.inviter[row]), lives.member_ids[row]) for at, row in zip(sent, counted, strict=True)]
     for row in counted[chance.random(len(counted)) < _REFERRED_TWICE].tolist():
         at = float(lives.joined[row]) + 1.0  # somebody else claims the same friend an hour later
         other = int(chance.integers(0, row))
         if lives.until(float(community.clock.hours))[other] > at:
-            edges.append((at, other, row))
+            edges.append((at, other, lives.member_ids[row]))
+    for at, inviter, _ in edges[: len(counted)]:
+        if chance.random() < _IN_VAIN:
+            stranger = _NEVER_CAME + community.number * 100_000 + len(edges)
+            edges.append((at, inviter, account_name(community.platform, stranger)))
     at_ms = moments(community, np.array([at for at, _, _ in edges]))
     for (_, referrer, referee), ms, text in zip(edges, at_ms.tolist(), written(community, at_ms), strict=True):
         happenings.add(
@@ -91,7 +101,7 @@ def _add_referrals(happenings: Happenings, lives: Lives, chance: np.random.Gener
             text,
             campaign_id=campaign,
             referrer_id=lives.member_ids[referrer],
-            referee_id=lives.member_ids[referee],
+            referee_id=referee,
             via="invite",
         )
 

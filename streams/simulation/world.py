@@ -132,4 +132,19 @@ def rules_document(communities: list[Community]) -> dict[str, Any]:
             for community in communities
         },
         "platforms": {"wecom": {"name": "企业微信", "timezone": "Asia/Shanghai"}},
+        "campaigns": {
+            f"bring-a-friend-{community.number}": {
+                "name": f"{community.name}: 老带新",
+                "target": {"kind": "accepted_invitations", "count": 2, "within_days": 14},
+            }
+            for community in communities
+        }
+        | {
+            f"group-buys-{community.number}": {
+                "name": f"{community.name}: 拼团",
+                "target": {"kind": "group_buy_orders", "count": 3, "within_days": 5},
+            }
+            for community in communities
+            if community.has_shop
+        },
     }

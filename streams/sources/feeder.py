@@ -24,8 +24,10 @@ from aiokafka.errors import KafkaError
 from numpy.typing import NDArray
 
 from schemas.partitioning import partition_for
+from sinks.kafka_login import KafkaLogin
 from streams.errors import KafkaUnavailable
 from streams.kafka_cluster import KafkaCluster
+from streams.kafka_rights import Right
 from streams.settings import Settings
 from streams.sources.files import EventFile, Routes, merged, read_event_file
 from streams.sources.ledger import FeedLedger
@@ -68,12 +70,15 @@ def feed_files(
     started = time.perf_counter()
     routes = Routes()
     files = {file.content_hash: file for file in (read_event_file(path, routes) for path in paths)}
-    partitions, cluster_id = _look_at(settings.kafka_bootstrap_servers, {route.topic for route in routes.listed})
+    partitions, cluster_id = _look_at(settings.kafka(), {route.topic for route in routes.listed})
     feed = _Feed(list(files.values()), routes, partitions, ledger, cluster_id, settings)
     try:
         if feed.total:
             asyncio.run(feed.run(progress))
     except (KafkaError, OSError) as error:
+        refused = settings.kafka().refusal(error, "to write events")
+        if refused is not None:
+            raise refused from None
         raise KafkaUnavailable(
             f"Kafka at {settings.kafka_bootstrap_servers} stopped taking records: "
             f"{str(error) or type(error).__name__}; "
@@ -91,15 +96,17 @@ def feed_files(
     )
 
 
-def _look_at(bootstrap_servers: str, topics: set[str]) -> tuple[dict[str, int], str]:
+def _look_at(login: KafkaLogin, topics: set[str]) -> tuple[dict[str, int], str]:
     """Partition count of each topic, and the cluster's id."""
-    with KafkaCluster(bootstrap_servers) as cluster:
+    with KafkaCluster(login) as cluster:
+        cluster.require([Right("topic", topic, "WRITE") for topic in sorted(topics)])
         partitions = cluster.partitions(topics)
         cluster_id = cluster.cluster_id()
     missing = sorted(topics - partitions.keys())
     if missing:
         raise KafkaUnavailable(
-            f"Kafka at {bootstrap_servers} has no topic {', '.join(missing)}; create them with `qunpulse topics apply`"
+            f"Kafka at {login.bootstrap_servers} has no topic {', '.join(missing)}; "
+            "create them with `qunpulse topics apply`"
         )
     return partitions, cluster_id
 
@@ -128,7 +135,7 @@ class _Feed:
         self._files = files
         self._ledger = ledger
         self._cluster_id = cluster_id
-        self._bootstrap_servers = settings.kafka_bootstrap_servers.split(",")
+        self._login = settings.kafka()
         self._fed = [ledger.position(cluster_id, file.content_hash) for file in files]
         self._file_of, self._line_of = merged(files, self._fed)
         self.total = len(self._file_of)
@@ -158,7 +165,7 @@ class _Feed:
         """Send everything in order, with a few chunks on their way at a time."""
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters is restated as KafkaUnavailable
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **self._login.options(),
             client_id="qunpulse-feeder",
             acks="all",
             enable_idempotence=True,  # a retried batch neither repeats nor overtakes

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
 from infra.embedded.stack import EmbeddedStack
-from schemas.topics import MESSAGES
+from schemas.topics import MESSAGES, topic_specs
 from streams.cli.main import app
 from streams.errors import QunpulseError
 from tests.pipeline import Pipeline
@@ -122,10 +123,35 @@ def test_a_question_gets_its_answer_and_nothing_else(pipeline: Pipeline, qunpuls
     assert refused.stderr.count("\n") == 1
 
 
+def test_a_report_is_written_and_mistakes_are_told_in_a_sentence(
+    pipeline: Pipeline, qunpulse: CommandLine, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("communities: {新群: {name: 明天开始}}", encoding="utf-8")
+    pipeline.send((MESSAGES, _message(number)) for number in range(10))
+    pipeline.start_worker(rules_file=str(rules))
+    pipeline.wait_landed()
+    page = tmp_path / "群.html"  # of a community without events: pages with figures are under test with the views
+    said = qunpulse("report", "明天开始", "--out", str(page))
+    assert said.startswith(f"{page}: ")
+    html = page.read_text(encoding="utf-8")
+    assert "<title>明天开始</title>" in html
+    assert "Nothing has happened in this community yet" in html
+
+    for arguments, sentence in (
+        (("群 two", "--out", str(page)), "error: there is no community '群 two'; the nearest names are '群 one'; "),
+        (("群 one", "--month", "2024-02", "--out", str(page)), "error: 群 one has no figures of 2024-02: "),
+        (("群 one", "--out", str(tmp_path / "none" / "r.html")), f"there is no folder {tmp_path / 'none'}; make it"),
+    ):
+        refused = qunpulse.run("report", *arguments)
+        assert (refused.code, refused.stdout) == (2, "")
+        assert sentence in refused.stderr
+
+
 def test_preparing_twice_changes_nothing(pipeline: Pipeline, qunpulse: CommandLine) -> None:
     assert pipeline.partitions == 4
     assert "nothing to do" in qunpulse("migrate")
-    assert qunpulse("topics", "apply").count("unchanged, 4 partitions") == 5
+    assert qunpulse("topics", "apply").count("unchanged, 4 partitions") == len(topic_specs(4))
     other = qunpulse.run("topics", "apply", "--partitions", "5")
     assert other.code == 2
     assert "has 4 partitions, the settings say 5" in other.stderr

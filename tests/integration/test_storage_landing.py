@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from infra.embedded.clickhouse import ClickHouseServer
+from schemas.figures import FIGURES
 from sinks.clickhouse import ClickHouse, IpcCompression
 from sinks.migrate import migrate
-from sinks.schema import ACTIVITY_1D, ACTIVITY_1H, COMMUNITIES, COMMUNITY_RULES, DEAD_LETTERS, EVENTS, FIGURES
+from sinks.schema import ACTIVITY_1D, ACTIVITY_1H, COMMUNITIES, COMMUNITY_RULES, DEAD_LETTERS, EVENTS
 from streams.errors import FatalSinkError, RetryableSinkError
 
 MILLIS = pa.timestamp("ms", "UTC")

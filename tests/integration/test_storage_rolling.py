@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
+from schemas.figures import FIGURES
 from sinks.clickhouse import ClickHouse
-from sinks.schema import ACTIVITY_1D, COMMUNITY_DAYS, FIGURES, MEMBER_DAYS
+from sinks.schema import ACTIVITY_1D, COMMUNITY_DAYS, MEMBER_DAYS
 
 DISTINCT = ("speakers", "active_members", "buyers")
 DAY = dt.timedelta(days=1)

@@ -259,7 +259,12 @@ MEMBERS = """
       make_timestamptz(coalesce(joined_ms, present_joined_ms) * 1000) as joined_at,
       make_timestamptz(coalesce(missed_ms, left_ms) * 1000) as left_at,
       messages, interactions, orders, referrals,
-      coalesce(active_days_30, 0) as active_days_30, typical_gap_days, 'ordinary' as tier
+      coalesce(active_days_30, 0) as active_days_30, typical_gap_days,
+      case when role in ('staff', 'bot') then 'ordinary'
+           when coalesce(cadence.active_days_30, 0) >= 15 and orders >= 2 then 'core'
+           when role in ('expert', 'owner', 'admin') or coalesce(cadence.active_days_30, 0) >= 15 or referrals >= 5
+             then 'key_opinion'
+           when coalesce(cadence.active_days_30, 0) >= 4 then 'active' else 'ordinary' end as tier  -- default rules
     from known left join missed using (community_id, member_id) left join cadence using (community_id, member_id)"""
 
 

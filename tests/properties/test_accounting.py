@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.partitioning import partition_for
-from schemas.topics import EVENT_TOPICS, TOPIC_OF
+from schemas.topics import EVENT_TOPICS, READ_TOPICS, TOPIC_OF
 from tests.batches import DAY_MS, HOUR_MS, Event, Replay, event, rfc3339
 from tests.made_up_feeds import START_MS
 from tests.recount import actor, ms_of
@@ -23,7 +23,7 @@ BROKEN = [None, b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"event_id": 5}', json
 
 def judged(records: list[tuple[str, Event | None]], lateness_ms: int) -> tuple[dict[str, Counter[str]], set[str]]:
     """Outcomes by topic, one record after the other in merge order, and the places of conflicting ones."""
-    outcomes: dict[str, Counter[str]] = {topic: Counter() for topic in EVENT_TOPICS}
+    outcomes: dict[str, Counter[str]] = {topic: Counter() for topic in READ_TOPICS}
     keys: dict[str, int] = {}
     order = []
     for arrived, (topic, one) in enumerate(records):
@@ -98,6 +98,7 @@ def test_every_record_meets_exactly_one_end(count: int, seed: int, lateness_ms: 
             replay.flush()
         if chance.random() < 0.2:
             replay.restart()
+        assert [replay.partition.imbalance(topic) for topic in READ_TOPICS] == [0] * len(READ_TOPICS)
     plan = replay.flush()
     outcomes, conflicts = judged(sent, lateness_ms)
     for row in replay.rows("accounting"):
@@ -116,6 +117,23 @@ def test_every_record_meets_exactly_one_end(count: int, seed: int, lateness_ms: 
     } == conflicts
     for row in dead:
         assert (row["value"] or None) == (replay.topics[row["topic"]][row["offset"]].value or None), "original bytes"
+
+
+def test_a_record_without_an_outcome_or_with_two_shows_as_imbalance() -> None:
+    replay = Replay(partitions=PARTITIONS)
+    topic = EVENT_TOPICS[0]
+    for number in range(4):
+        replay.send(event("message", f"e{number}", START_MS + number, HERE[0]))
+    replay.drain()
+    partition = replay.partition
+    assert partition.imbalance(topic) == 0
+    partition.accounts[topic].applied += 1
+    assert partition.imbalance(topic) == 1, "counted twice"
+    partition.accounts[topic].consumed += 1
+    assert partition.imbalance(topic) == 1, "and booked as if two had come in"
+    partition.accounts[topic].consumed -= 3
+    partition.accounts[topic].applied -= 3
+    assert partition.imbalance(topic) == 2, "two came in and were never heard of again"
 
 
 def test_a_record_is_looked_at_in_the_order_of_the_design() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.engine.dedup import ENTRY, FOR_EVER, UNKNOWN, DedupIndex, describe, hashes, minute_of
+from streams.engine.dedup import ENTRY, FOR_EVER, UNKNOWN, DedupIndex, _murmur3, describe, minute_of
+from tests.hashing import hashes
 from tests.state_store import StateStore
 
 MINUTE_MS = 60_000
@@ -132,6 +133,21 @@ def test_the_same_id_in_two_topics_is_two_ids() -> None:
         ids = [template.format(n) for n in range(100)] * len(letters)
         found = np.concatenate([hashes(topic, names, ids) for topic in range(4)])
         assert len(np.unique(found, axis=0)) == 4 * len(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "00000000000000000000000000000000"),
+        ("hello", "cbd8a7b341bd9b025b1e906a48ae1d19"),
+        ("The quick brown fox jumps over the lazy dog", "e34bbc7bbc071b6c7a433ca9c49a9347"),
+    ],
+)
+def test_the_hash_is_murmurhash3(text: str, expected: str) -> None:
+    found = np.empty((1, 2), np.uint64)
+    data, offsets = np.frombuffer(text.encode() or b"\0", np.uint8), np.array([0, len(text)], np.int32)
+    _murmur3(data, offsets, np.zeros(1, np.int64), np.zeros((1, 2), np.uint64), np.uint64(0), found)
+    assert "".join(f"{word:016x}" for word in found[0].tolist()) == expected
 
 
 def test_no_lookup_and_no_add_of_nothing_fails() -> None:

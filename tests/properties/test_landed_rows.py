@@ -50,7 +50,7 @@ def play(replay: Replay, chance: random.Random) -> None:
             if how != "before the checkpoint":
                 replay.checkpoint(plan)
             if how == "after":
-                replay.land(plan.derived)
+                replay.land(plan.landing)
             replay.restart()
     replay.flush()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.topics import EVENT_TOPICS, TYPE_OF
 from streams.engine.intake import Chunk
 from streams.engine.merge import Merge, Slice
+from streams.engine.record_block import Record, RecordBlock
 from streams.operators.base import NEVER
 
 Place = tuple[int, int, int]
@@ -20,14 +20,6 @@ Place = tuple[int, int, int]
 
 Logs = list[list[int]]
 """Event times by topic, in the order of their offsets."""
-
-
-@dataclass
-class _Record:
-    offset: int
-    timestamp: int = 0
-    key: bytes | None = None
-    value: bytes | None = None
 
 
 def chunk_of(merge: Merge, topic: int, first_offset: int, times: list[int], refused: frozenset[int]) -> Chunk:
@@ -38,8 +30,7 @@ def chunk_of(merge: Merge, topic: int, first_offset: int, times: list[int], refu
         topic=EVENT_TOPICS[topic],
         partition=0,
         event_type=TYPE_OF[EVENT_TOPICS[topic]],
-        records=[_Record(first_offset + at) for at in range(len(times))],
-        offsets=np.arange(first_offset, first_offset + len(times)),
+        records=RecordBlock.of([Record(first_offset + at, 0, None, None) for at in range(len(times))]),
         merge_key=np.maximum.accumulate(np.maximum(keys, merge.latest_ms(topic))),
         position=position,
         occurred_at_ms=keys[position],
@@ -65,7 +56,7 @@ def complete_order(logs: Logs, refused: frozenset[int] = frozenset()) -> list[Pl
 def released_places(slices: list[Slice]) -> list[Place]:
     """What a release gives, in the order in which the partition takes it."""
     places = [
-        (int(one.chunk.merge_key[at]), one.chunk.topic_number, int(one.chunk.offsets[at]))
+        (int(one.chunk.merge_key[at]), one.chunk.topic_number, int(one.chunk.records.offsets[at]))
         for one in slices
         for at in range(one.start, one.stop)
     ]

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.engine.clock import EventClocks
-from streams.engine.dedup import DedupIndex, describe, hashes
+from streams.engine.dedup import DedupIndex, describe
 from streams.engine.outcomes import APPLIED, CONFLICT, DUPLICATE, LATE, Stretch, decide
 from streams.operators.base import NEVER, StateRows
+from tests.hashing import hashes
 from tests.state_store import StateStore
 
 COMMUNITIES = ["a", "b", "群三"]

@@ -185,6 +185,6 @@ def test_roster_state_does_not_keep_what_can_change_no_more() -> None:
         replay.send(change(at, f"v{day}", f"v{day + 1}"), *lines[: 3 if day % 2 else 2])
         replay.drain()
         replay.flush()
-    roster = replay.partition._operators.roster
+    roster = replay.partition.state.operators.roster
     assert sum(map(len, roster._open.values())) == 1
     assert len(roster._chains[0].began) <= 2

@@ -85,7 +85,7 @@ def test_a_paused_worker_that_was_replaced_writes_nothing_when_it_wakes_up(scena
     scenario.check()
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("workers", [2, 3])
 def test_figures_are_the_same_for_any_number_of_workers(stack: EmbeddedStack, tmp_path: Path, workers: int) -> None:
     pipeline = Pipeline(stack, tmp_path, partitions=6)
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.topics import EVENT_TOPICS, TOPIC_OF
+from schemas.topics import EVENT_TOPICS, READ_TOPICS, TOPIC_OF
 from streams.engine.accounts import TopicAccount, new_accounts
 from streams.engine.checkpoint import generation_of, redo_rows, redo_table, version_of, with_version
 from streams.engine.clock import EventClocks
@@ -181,7 +181,7 @@ def test_accounts_survive_their_checkpoint() -> None:
     assert TopicAccount(*account.numbers()) == account
     assert account.balanced()
     assert not TopicAccount(consumed=1).balanced()
-    assert set(new_accounts()) == set(EVENT_TOPICS)
+    assert set(new_accounts()) == set(READ_TOPICS)
 
 
 def test_clocks_start_before_all_time_and_never_go_back() -> None:

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import namedtuple
 from collections.abc import Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from aiokafka.errors import CommitFailedError
+from prometheus_client import generate_latest
 
 from schemas.codec import Decoder
 from schemas.partitioning import partition_for
 from schemas.topics import EVENT_TOPICS, MESSAGES
 from sinks.claims import Claim
 from streams.app import create_app
-from streams.engine.clock import WallClock
+from streams.engine.owned import Owned
+from streams.engine.ownership import TakenOver
 from streams.engine.partition import Partition, PartitionSettings
+from streams.engine.record_block import Record
 from streams.engine.transport import TP, BatchConsumer, FoldedBatch
-from streams.engine.worker import STALL_SECONDS, Owned, Worker
+from streams.engine.worker import STALL_SECONDS, Worker
 from streams.errors import KafkaUnavailable
 from streams.metrics import WorkerMetrics
 from streams.settings import Settings
+from streams.wall_clock import WallClock
 from tests.broken_payloads import valid_event
 
-Record = namedtuple("Record", "offset timestamp key value")
 COMMUNITY = "读书会🌱"
 NUMBER = partition_for(COMMUNITY.encode(), 4)
 
@@ -80,6 +83,24 @@ def test_records_below_the_next_offset_are_skipped_and_legal_gaps_are_not_missed
         world.receive(1, 2, 3, 7)  # 4 to 6 were never visible: a transaction, or compaction
         assert world.partition.buffered(MESSAGES) == 5
         assert world.partition.next_offset[MESSAGES] == 8
+
+    run(test())
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_partition_that_is_handed_back_while_it_wakes_up_stops(turns: int) -> None:
+    async def test() -> None:
+        world = World()
+        world.owned.looked_at = asyncio.get_running_loop().time()
+        world.owned.loop = asyncio.create_task(world.worker._run(world.owned))
+        await asyncio.sleep(0.01)
+        world.worker._ownership = SimpleNamespace(release=lambda *_: None)  # type: ignore[assignment]
+        handing_back = asyncio.create_task(world.worker.hand_back({TP(MESSAGES, NUMBER)}))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        world.owned.wake.set()
+        await handing_back
+        assert world.owned.loop.cancelled(), "it went on as if nobody had asked it to stop"
 
     run(test())
 
@@ -147,6 +168,48 @@ def test_a_full_buffer_is_not_fetched_for_and_the_others_are() -> None:
         world.receive(0, 1, 2)
         assert not world.worker.wants(TP(MESSAGES, NUMBER))
         assert world.worker.wants(TP(EVENT_TOPICS[1], NUMBER))
+
+    run(test())
+
+
+def test_lag_and_freshness_grow_while_nothing_can_be_written() -> None:
+    async def test() -> None:
+        world = World()
+        metric, labels = world.metrics.registry.get_sample_value, {"partition": str(NUMBER)}
+        world.worker._ownership = SimpleNamespace(take_over=lambda *_: TakenOver(Claim(2, uuid4()), None))  # type: ignore[assignment]
+        world.worker._clock = clock = SimpleNamespace(now_ms=lambda: clock.ms, ms=1_790_000_060_000)  # type: ignore[assignment]
+        await world.worker._take_over_one(NUMBER)
+        owned = world.owned = world.worker._owned[NUMBER]
+        world.partition = owned.partition
+        assert metric("qunpulse_freshness_seconds", labels) == 0
+        world.receive(0, 1, 2)
+        assert metric("qunpulse_freshness_seconds", labels) == 60, "append time of what waits in the buffer"
+        owned.partition.apply(dict.fromkeys(EVENT_TOPICS, 99), 0)
+        owned.caught_up = True
+        plan = owned.partition.collect(owned.claim, 0, 0)
+        clock.ms += 30_000
+        assert metric("qunpulse_freshness_seconds", labels) == 90, "applied is not landed"
+        assert metric("qunpulse_lag_seconds", labels) == 0
+        world.worker._note_checkpoint(owned, plan)
+        assert metric("qunpulse_freshness_seconds", labels) == 0
+        assert metric("qunpulse_accounting_imbalance_records", {"topic": MESSAGES, **labels}) == 0
+        newest = metric("qunpulse_event_clock_seconds", labels)
+        owned.caught_up = False
+        assert metric("qunpulse_lag_seconds", labels) == pytest.approx(clock.ms / 1000 - newest)
+
+    run(test())
+
+
+def test_a_flush_that_ends_after_its_partition_went_leaves_no_gauge_behind() -> None:
+    async def test() -> None:
+        world = World()
+        world.receive(0)
+        world.partition.apply(dict.fromkeys(EVENT_TOPICS, 99), 0)
+        plan = world.partition.collect(world.owned.claim, 0, 0)
+        del world.worker._owned[NUMBER]
+        world.metrics.forget_partition(NUMBER)
+        world.worker._note_checkpoint(world.owned, plan)
+        assert f'partition="{NUMBER}"' not in generate_latest(world.metrics.registry).decode()
 
     run(test())
 

@@ -104,9 +104,11 @@ def test_gzip_is_known_by_its_content_and_is_the_same_file(tmp_path: Path) -> No
         ("empty.ndjson", b"", "is empty"),
         ("blank.ndjson", b"\n \n", "is empty"),
         ("plain.ndjson.gz", b'{"a": 1}\n', "is not gzip"),
-        ("cut.ndjson.gz", gzip.compress(b'{"a": 1}\n' * 1000)[:-20], "damaged gzip"),
+        # Without mtime=0 the test's name would hold the second it was collected in, another one in each process.
+        ("cut.ndjson.gz", gzip.compress(b'{"a": 1}\n' * 1000, mtime=0)[:-20], "damaged gzip"),
         ("one.json", b'{}\n{}\n"' + b"x" * 1_100_000 + b'"', "line 3: 1,100,002 bytes"),
     ],
+    ids=["empty", "blank", "plain named gzip", "cut gzip", "long line"],
 )
 def test_a_file_that_cannot_be_fed_is_named_with_the_reason(
     tmp_path: Path, name: str, content: bytes, said: str

@@ -10,6 +10,8 @@ import urllib.request
 import pytest
 from prometheus_client import generate_latest
 
+from schemas.refusals import CODES
+from schemas.topics import OUTBOX_TOPICS, READ_TOPICS
 from streams.errors import ConfigError
 from streams.metrics import WorkerMetrics
 from streams.observability import ObservabilityServer
@@ -23,11 +25,14 @@ def _filled() -> WorkerMetrics:
     metrics.records("community.messages.v1", "consumed").inc(10)
     metrics.records("community.messages.v1", "applied").inc(9)
     metrics.dead_letters("invalid_json").inc()
+    metrics.sent_records("community.alerts.v1").inc(3)
     metrics.unknown_words("kind").inc()
     for partition in (0, 1):
         metrics.lag_records("community.messages.v1", partition).set(5)
         metrics.lag_seconds(partition).set(1.5)
         metrics.event_clock(partition).set(1_700_000_000)
+        metrics.freshness_seconds(partition).set(0.5)
+        metrics.imbalance_records("community.messages.v1", partition).set(0)
         metrics.claim_epoch(partition).set(3)
         metrics.paused(partition).set(0)
         metrics.checkpointed(partition)
@@ -35,7 +40,6 @@ def _filled() -> WorkerMetrics:
     metrics.insert_seconds("events").observe(0.2)
     metrics.insert_retries("events").inc()
     metrics.state_entries("members").set(7)
-    metrics.state_bytes("members").set(700)
     return metrics
 
 
@@ -61,7 +65,29 @@ def test_a_partition_given_away_leaves_no_gauge_behind() -> None:
 def test_two_workers_metrics_in_one_process_do_not_mix() -> None:
     _filled()
     text = generate_latest(WorkerMetrics().registry).decode()
-    assert 'topic="community.messages.v1"' not in text
+    assert 'qunpulse_consumed_records_total{topic="community.messages.v1"} 0.0' in text
+
+
+def test_counters_of_closed_lists_begin_at_zero_so_that_the_first_records_show_as_a_rise() -> None:
+    text = generate_latest(WorkerMetrics().registry).decode()
+    for topic in READ_TOPICS:
+        assert f'qunpulse_dead_lettered_records_total{{topic="{topic}"}} 0.0' in text
+    for code in CODES:
+        assert f'qunpulse_dead_letters_total{{code="{code}"}} 0.0' in text
+    for topic in OUTBOX_TOPICS:
+        assert f'qunpulse_sent_records_total{{topic="{topic}"}} 0.0' in text
+
+
+def test_a_partition_given_away_takes_all_its_gauges_along() -> None:
+    """Every gauge with a label `partition` is among those that `forget_partition` drops."""
+    metrics = _filled()
+    of_partitions = {
+        family.name for family in metrics.registry.collect() for one in family.samples if "partition" in one.labels
+    }
+    assert len(of_partitions) == 8
+    for partition in (0, 1):
+        metrics.forget_partition(partition)
+    assert not [one for family in metrics.registry.collect() for one in family.samples if "partition" in one.labels]
 
 
 def _get(port: int, path: str) -> tuple[int, str]:

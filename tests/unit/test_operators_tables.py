@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.figures import FIGURES
 from streams.operators.base import NEVER, Keys, Mask, binary, fixed_binary, grown, rows_of
 from streams.operators.directory import Directory
 from streams.operators.keyed_rows import KeyedRows
-from streams.operators.panes import FIGURES, PaneTable, pane_keys, split_keys, summed
+from streams.operators.panes import PaneTable, pane_keys, split_keys, summed
 from streams.operators.presence import Presence, merged, packed, pane_and_member, presence_keys, unpacked
 from streams.operators.segments import Segments
 from tests.state_store import StateStore
@@ -75,14 +76,24 @@ def test_a_changed_row_stays_until_it_is_written() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streams.operators.keyed_rows._FEW", 0)
         table.touch(table.find(np.array([1, 2], np.uint64)))
+        assert [(len(part), part.deleted) for part in table.state(table.take_changed())] == [(2, False)]
+        table.touch(table.find(np.array([1, 2], np.uint64)))
         table.forget(nothing_stays)
         assert len(table) == 2
-        assert [(len(part), part.deleted) for part in table.state(table.take_changed()) if len(part)] == [(2, False)]
-        table.touch(table.find(np.array([3, 4, 5], np.uint64))[:1])
+        assert [(len(part), part.deleted) for part in table.state(table.take_changed())] == [(2, False)]
+        table.find(np.array([3, 4, 5], np.uint64))
         table.forget(nothing_stays)  # the table has doubled since the last time
-        parts = [(len(part), part.deleted) for part in table.state(table.take_changed())]
-        assert parts == [(1, False), (4, True)]
+        assert [(len(part), part.deleted) for part in table.state(table.take_changed())] == [(2, True)]
         assert table.state(table.take_changed()) == []
+
+
+def test_a_row_that_will_be_let_go_is_never_stored() -> None:
+    table = keyed_rows()
+    table.forget(nothing_stays)
+    table.touch(table.find(np.array([1, 2], np.uint64)))
+    changed = table.take_changed()
+    assert changed.tolist() == [0, 1], "it lands all the same"
+    assert table.state(changed) == []
 
 
 def test_rows_stay_where_they_are_while_others_are_added() -> None:
@@ -200,10 +211,15 @@ IDS = st.sampled_from(["a", "b", "社群", "社群二", "x" * 64, "𠮷", "a b"]
 
 def numbers_of(directory: Directory, pairs: list[tuple[str, str]]) -> list[int]:
     """The numbers of members of communities, unknown ones added."""
-    keys = directory.keys([name for name, _ in pairs], [member for _, member in pairs])
-    directory.add(directory.unknown(keys))
-    assert directory.unknown(keys) == []
-    return directory.numbers(keys).tolist()  # type: ignore[no-any-return]
+    names, ids = (pa.array([pair[at] for pair in pairs], pa.string()) for at in (0, 1))
+    community = directory.communities(names)
+    directory.add_communities(names.filter(pa.array(community < 0)).unique().to_pylist())
+    community = directory.communities(names)
+    unknown = directory.find_members(community, ids) < 0
+    numbers = directory.members(community, ids)
+    assert (numbers[unknown] >= len(directory.member_ids) - len(set(numbers[unknown].tolist()))).all()
+    assert directory.find_members(community, ids).tolist() == numbers.tolist()
+    return numbers.tolist()  # type: ignore[no-any-return]
 
 
 @settings(max_examples=60, deadline=None)
@@ -223,7 +239,8 @@ def test_directory_numbers_are_dense_and_come_back(pairs: list[tuple[str, str]],
     restored = Directory()
     for name in sorted({name for name, _ in kept}):
         restored.restore_community(directory.community_names.index(name), name)
-    keys = restored.keys([name for name, _ in kept], [member for _, member in kept])
+    keys = pa.array([f"{name}\0{member}".encode() for name, member in kept], pa.large_binary())
+    assert directory.keys(np.array(list(kept.values()), np.int64)).to_pylist() == keys.to_pylist()
     restored.restore_members(np.array(list(kept.values()), np.int64), keys)
     again = dict(zip(pairs, numbers_of(restored, pairs), strict=True))
     assert {pair: again[pair] for pair in kept} == kept

@@ -1,6 +1,7 @@
 """The rules file: what it may say, and that every mistake is named with its line and the way out."""
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,18 @@ def test_the_example_is_valid_and_says_what_it_says() -> None:
     assert rules.timezone_of("telegram:other", "telegram") == "UTC"
 
 
+def test_a_campaign_has_defaults_for_what_it_does_not_say(tmp_path: Path) -> None:
+    text = (
+        "campaigns:\n  春季拉新:\n    start: 2026-03-01\n    end: 2026-04-01T00:00:00+08:00\n    require: paid_order\n"
+    )
+    rules = load_rules(written(tmp_path, text))
+    spring, organic = rules.campaign("春季拉新"), rules.campaign("organic:wecom:上海")
+    assert (spring.start_ms(), spring.end_ms()) == (ms(2026, 3, 1), ms(2026, 3, 31, 16))
+    assert (spring.require, spring.days_to_maturity) == ("paid_order", 7)
+    assert (organic.require, organic.days_to_maturity, organic.new_to) == ("activity", 7, "community")
+    assert (organic.staff_may_refer, organic.target, organic.start_ms()) == (False, None, None)
+
+
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "communities:\nplatforms:\n", "\ufeffplatforms: {}\n"])
 def test_empty_files_and_sections_are_defaults(tmp_path: Path, text: str) -> None:
     assert load_rules(written(tmp_path, text)) == Rules()
@@ -51,7 +64,7 @@ def test_ids_are_texts_whatever_yaml_thinks_of_them(tmp_path: Path) -> None:
     ("text", "line", "words"),
     [
         ("communites: {}", 1, "unknown section; did you mean 'communities'? known are communities, platforms"),
-        ("campaigns: {}", 1, "unknown section; known are communities, platforms"),
+        ("tariffs: {}", 1, "unknown section; known are communities, platforms"),
         ("communities:\n  a:\n    nam: x", 3, "communities.a.nam: unknown field; did you mean 'name'?"),
         ("platforms:\n  a:\n    zone: x", 3, "a.zone: unknown field; did you mean 'timezone'? known are name"),
         ("communities:\n  a:\n    timezone: Asia/Shanghia", 3, "did you mean 'Asia/Shanghai'?"),
@@ -62,6 +75,10 @@ def test_ids_are_texts_whatever_yaml_thinks_of_them(tmp_path: Path) -> None:
         ("communities:\n  a:\n    opened_at: May", 3, "expected a day like 2024-05-01"),
         ("communities:\n  a:\n    opened_at: 2024-05-02\n    closed_at: 2024-05-01", 2, "closed_at lies before"),
         ("communities:\n  a:\n    service_hours: mon-fri 9-5", 3, "cannot read 'mon-fri 9-5'"),
+        ("campaigns:\n  春:\n    require: order", 3, "'nothing', 'activity' or 'paid_order'"),
+        ("campaigns:\n  春:\n    days_to_maturity: 0", 3, "expected 1 or more, found 0"),
+        ("campaigns:\n  春:\n    start: 2026-03-02\n    end: 2026-03-02", 2, "end does not lie after start"),
+        ("campaigns:\n  春:\n    target: {kind: likes, count: 3}", 3, "'accepted_invitations' or 'group_buy_orders'"),
         ("communities:\n  a: 5", 2, "expected fields below it"),
         ("communities: 5", 1, "expected fields below it"),
         ("- a", 1, "expected sections: communities, platforms"),
@@ -179,3 +196,15 @@ def test_a_file_that_is_broken_at_the_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RulesError):
         RulesFile(written(tmp_path, "x: 1"))
     assert RulesFile(None).current() == Rules()
+
+
+def test_the_rules_shown_for_campaigns_are_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "referrals.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(shown, encoding="utf-8")
+    targets = {name: one.target for name, one in load_rules(rules).campaigns.items()}
+    assert {name: one.kind for name, one in targets.items() if one} == {
+        "春节裂变": "accepted_invitations",
+        "三人拼团": "group_buy_orders",
+    }

@@ -18,7 +18,7 @@ from schemas.examples import EXAMPLES
 from schemas.export import HERE, as_json, check, drift, export, incompatibilities
 from schemas.jsonschema_document import json_schema
 from schemas.refusals import CODES
-from schemas.topics import DEADLETTERS, EVENT_TOPICS
+from schemas.topics import topic_specs
 from schemas.vocabulary import EVENT_TYPES, EventType
 from tests.properties.test_codec_agreement import by_pydantic, mutated
 
@@ -35,7 +35,8 @@ def test_export_writes_a_file_for_each_event_and_the_topics(tmp_path: Path) -> N
     written = export(tmp_path)
     assert [path.relative_to(tmp_path).as_posix() for path in written] == [
         "jsonschema/message.json", "jsonschema/join.json", "jsonschema/order.json", "jsonschema/referral.json",
-        "asyncapi.yaml",
+        "jsonschema/referral-fact.json", "jsonschema/milestone.json", "jsonschema/touch.json",
+        "jsonschema/alert.json", "jsonschema/command.json", "asyncapi.yaml",
     ]  # fmt: skip
     assert drift(tmp_path) == []
 
@@ -81,7 +82,11 @@ def test_what_the_model_accepts_the_schema_accepts(case: tuple[EventType, bytes]
 def test_asyncapi_names_all_topics_and_what_they_refer_to_is_there() -> None:
     document = YAML(typ="safe").load(HERE / "asyncapi.yaml")
     assert document["asyncapi"] == "3.0.0"
-    assert {channel["address"] for channel in document["channels"].values()} == {*EVENT_TOPICS, DEADLETTERS}
+    channels = {channel["address"]: channel for channel in document["channels"].values()}
+    assert set(channels) == {spec.name for spec in topic_specs(1)}
+    for spec in topic_specs(1):
+        said = channels[spec.name]["bindings"]["kafka"].get("topicConfiguration", {"cleanup.policy": ["delete"]})
+        assert said == {"cleanup.policy": [spec.config["cleanup.policy"]]}, spec.name
     headers = document["components"]["messages"]["dead_letter"]["headers"]["properties"]
     assert set(headers) == {HEADER_PREFIX + name for name in DeadLetter.model_fields}
     assert headers["qunpulse-code"]["enum"] == list(CODES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sinks.migrate import Script, migrate, migrations, pending, views
@@ -73,3 +75,12 @@ def test_an_edited_migration_is_refused() -> None:
 def test_migrations_are_numbered_without_gaps() -> None:
     assert [script.name[:4] for script in migrations()] == [f"{n:04d}" for n in range(1, len(migrations()) + 1)]
     assert isinstance(migrations()[0], Script)
+
+
+def test_a_view_comes_after_the_views_it_reads() -> None:
+    made: set[str] = set()
+    known = {view.name for view in views()}
+    for view in views():
+        assert (set(re.findall(r"qunpulse\.(\w+)", view.text)) & known) - {view.name} <= made
+        made.add(view.name)
+    assert made == known

@@ -1,0 +1,1 @@
+"""What the alerts would have said about history, and how often they would have been right."""

@@ -1,0 +1,108 @@
+"""`left`: a member left of its own will, or nobody knows why; told at once where that is a loss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.operators.alert_context import DAY_MS, AlertContext
+from streams.operators.alert_words import left_reason, time_text
+from streams.operators.arrivals import Arrivals
+from streams.operators.base import NEVER, Batch
+from streams.operators.roster import LEFT
+
+
+class LeftAlerts:
+    """Watches joins and leaves; whoever is removed by staff has not left."""
+
+    def __init__(self, context: AlertContext) -> None:
+        self._context = context
+        self._open: set[int] = set()
+
+    def apply(self, batch: Batch, arrivals: Arrivals) -> None:
+        """Take the joins and leaves of a batch in, and whoever comes back by speaking."""
+        joins = batch.get("join")
+        moves: dict[int, str] = {}
+        if joins is not None:
+            moves = dict(zip(arrivals.of_type["join"].tolist(), joins.columns["action"], strict=True))
+        at = set(moves)
+        watched = self._open | {
+            int(arrivals.member[one]) for one, action in moves.items() if action in ("left", "gone")
+        }
+        if watched:
+            spoke = np.flatnonzero(arrivals.active & np.isin(arrivals.member, list(watched)))
+            at.update(spoke.tolist())
+        for one in sorted(at):
+            self._note(one, moves.get(one), arrivals)
+
+    def _note(self, at: int, action: str | None, arrivals: Arrivals) -> None:
+        member, time_ms = int(arrivals.member[at]), int(arrivals.occurred_at_ms[at])
+        if action in ("left", "gone"):
+            self._leave(member, time_ms, action == "gone", arrivals)
+        elif member in self._open and action != "removed":
+            self._open.discard(member)
+            self._context.episodes.close("left", member, time_ms, reached_ms=int(arrivals.reached_ms[at]))
+
+    def _leave(self, member: int, left_ms: int, gone: bool, arrivals: Arrivals) -> None:
+        context = self._context
+        community = int(context.community_of(np.array([member]))[0])
+        rules = context.rules_of(community).left
+        one = np.array([member])
+        if not rules.enabled or context.tiers.is_staff(one)[0] or self._closed(community, left_ms):
+            return
+        context.rhythms.room(member + 1)
+        active_30 = context.rhythms.active_days_30(one)
+        tier, worth = context.tiers.of(one, active_30, context.rules.tiers)
+        last_one = not self._elsewhere(member, community)
+        joined = int(context.partition.members.fields(one, "joined_ms")["joined_ms"][0])
+        stayed = (left_ms - joined) // DAY_MS if joined != NEVER and joined <= left_ms else None
+        look_ms = int(arrivals.moments.first_at_or_after(np.array([left_ms]))[0])
+        opened = context.episodes.open(
+            context.opening(
+                "left",
+                member,
+                fact=left_ms,
+                opened_ms=left_ms,
+                stale=look_ms - left_ms > context.partition.lateness_ms,
+                rules=rules,
+                reason=left_reason(left_ms, gone, stayed, last_one),
+                evidence={
+                    "left_at": time_text(left_ms),
+                    "stayed_days": stayed,
+                    "last_community_seen": last_one,
+                    "active_days_30": int(active_30[0]),
+                },
+                at_once=last_one,
+                tier=int(tier[0]),
+                worth=float(worth[0]),
+            )
+        )
+        if opened and context.episodes.is_open("left", member):
+            self._open.add(member)
+
+    def _closed(self, community: int, left_ms: int) -> bool:
+        """Whether the community was closed by then: whoever goes with it has not left it."""
+        described = self._context.rules.communities.get(self._context.partition.directory.community_names[community])
+        closed_ms = described.closed_ms() if described is not None else None
+        return closed_ms is not None and left_ms >= closed_ms - DAY_MS
+
+    def _elsewhere(self, member: int, community: int) -> bool:
+        """Whether the account is in another community of the platform on this partition.
+
+        What other partitions see is not known here; the evidence says "seen here".
+        """
+        directory = self._context.partition.directory
+        platform = self._context.platforms.get(community)
+        if platform is None:
+            return False
+        member_id = directory.member_ids[member]
+        for number, name in enumerate(directory.community_names):
+            if number == community or self._context.platforms.get(number) != platform:
+                continue
+            other = directory.number_of(name, member_id)
+            if other is not None and self._context.partition.members.status(np.array([other]))[0] != LEFT:
+                return True
+        return False
+
+    def restored(self) -> None:
+        """Take up the open episodes, after a restart."""
+        self._open = set(self._context.episodes.open_subjects("left"))

@@ -1,0 +1,42 @@
+"""The shared feed holds the cases that views must get right, and lands exactly."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.oracle import Oracle, compare
+from tests.views.feed import EMPTY, with_topics
+from tests.views.landed import Landed
+
+
+def test_the_feed_has_every_odd_case(landed: Landed) -> None:
+    raw = landed.raw
+    hours = raw.sql(
+        """select distinct (lead(day_ms) over (partition by community_id order by local_date) - day_ms) / 3600000 as h
+           from calendar"""
+    )
+    assert {23, 24, 25} <= set(hours["h"].dropna())
+    [counts] = raw.sql(
+        """select count(*) filter (refunded) as refunds, count(*) filter (status = 'cancelled') as cancelled,
+             count(*) filter (of_staff) as staff_messages, count(*) filter (snapshot_id is not null) as listed,
+             count(distinct currency) as currencies, count(*) filter (event_type = 'referral') as referrals,
+             count(*) filter (len(coupon_codes) > 0) as with_coupon, count(*) filter (kind = 'coupon_claim') as claims
+           from event"""
+    ).to_dict("records")
+    assert min(counts.values()) > 1, counts
+    assert raw.sql("select order_id from event where paid group by 1 having count(distinct community_id) > 1").size > 1
+    assert landed.clickhouse.scalar("SELECT count() FROM qunpulse.events WHERE late") == len(landed.feed.late) > 50
+    assert landed.rows("communities", EMPTY, "timezone") == [("Asia/Shanghai",)]
+
+
+@pytest.fixture(scope="module")
+def oracle(landed: Landed) -> Oracle:
+    return Oracle(with_topics(landed.feed.events), timezones=landed.feed.zones)
+
+
+@pytest.mark.parametrize("table", ["member_days", "revenue_1d", "members"])
+def test_the_base_tables_equal_the_oracle_before_views_are_looked_at(
+    landed: Landed, oracle: Oracle, table: str
+) -> None:
+    differences = compare(table, landed.view(table), oracle.table(table))
+    assert not differences, "\n".join(differences)
