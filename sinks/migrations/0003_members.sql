@@ -3,7 +3,8 @@
 -- Partitioned by year of the day: backlogs land in few parts, and the day is part of the key (copies meet
 -- within a partition). Ordered by community and day, then member: questions ask for a community and a span,
 -- and rolling windows read them in that order.
--- Codecs: DoubleDelta for days that rise along the key, T64 for small counts, Delta for times of a day.
+-- Codecs: DoubleDelta for days that rise along the key, T64 for small counts, Delta for times of a day; ZSTD(1) after
+-- them, and alone for ids and for what is mostly empty.
 CREATE TABLE IF NOT EXISTS qunpulse_store.member_days
 (
     community_id String CODEC(ZSTD(1)),

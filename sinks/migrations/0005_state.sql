@@ -4,7 +4,8 @@
 -- block that goes into one partition is atomic, which is what a checkpoint rests on. No materialized view may
 -- ever be attached to this table: it would be a second write that can fail alone.
 -- Ordered by operator and key: a restore reads everything, and copies of a key lie together for merges.
--- Codecs: ZSTD(1) on key and payload halves what a restore reads from disk; the rest is nearly constant.
+-- Codecs: ZSTD(1) on key and payload halves what a restore reads from disk; T64 crops the high bits that
+-- expiries share; the rest is nearly constant.
 -- deleted is a mark and not ReplacingMergeTree's second argument: rows leave by sinks.state.delete_expired,
 -- all copies of a key together, so that no older copy can come back.
 CREATE TABLE IF NOT EXISTS qunpulse_store.state

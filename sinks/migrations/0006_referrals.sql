@@ -2,6 +2,8 @@
 -- All rows are absolute and rewritten whole when they change. None of these tables is partitioned: no time is part of
 -- a key (a late edge may move any row), and the copies of a row must meet. All are ordered by campaign first, because
 -- every question names one.
+-- Codecs: ZSTD(1) for ids, which stand in several columns and rows of one campaign; T64 crops the many zero bits of
+-- small counts; Delta for times; words are dictionaries.
 
 -- A row per member of a campaign's forest. Counts of the whole subtree leave the member itself out.
 CREATE TABLE IF NOT EXISTS qunpulse_store.referral_nodes

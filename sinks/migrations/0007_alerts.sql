@@ -3,6 +3,8 @@
 -- One row an episode, replaced with every change. Not partitioned: an episode's copies must meet, and no time of it is
 -- part of its name. Ordered by community first, because that is what people ask for, then by the episode's id, which
 -- names kind, subject and fact. ZSTD for the texts: reasons of one kind are alike.
+-- Codecs: ZSTD(1) for ids and texts, ZSTD(3) for alerts as they were sent, documents that are alike; Delta for times;
+-- T64 for revisions, which are small; words are dictionaries.
 CREATE TABLE IF NOT EXISTS qunpulse_store.alerts
 (
     alert_id String CODEC(ZSTD(1)),

@@ -1,5 +1,6 @@
 -- What people say and no event tells, as the business views need it. All of it is small and rewritten whole when the
 -- file changed, so nothing is partitioned; versions are the time of writing, and rows of an earlier file are deleted.
+-- Codecs: ZSTD(1) for ids and texts, whatever they are: tables this small leave nothing to gain from others.
 
 -- Accounts of one person on several platforms, loaded from a file by `qunpulse identities import`.
 CREATE TABLE IF NOT EXISTS qunpulse_store.identities

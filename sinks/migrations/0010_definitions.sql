@@ -1,5 +1,6 @@
 -- What views need to know of the rules file besides events: when communities answer, and the figures' adjustable parts.
 -- A few rows each, rewritten whole when the file changes: not partitioned.
+-- Codecs: ZSTD(1) for ids; numbers of a few rows need none.
 
 -- Spans of local minutes of a weekday (Monday is 1) in which a community is served.
 CREATE TABLE IF NOT EXISTS qunpulse_store.service_hours

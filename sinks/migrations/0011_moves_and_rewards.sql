@@ -1,5 +1,6 @@
 -- What the rules file says of moving members between groups and of rewards for points. A few rows each, rewritten whole
 -- when the file changes: not partitioned.
+-- Codecs: ZSTD(1) for texts and lists of them; numbers of a few rows need none.
 
 -- Who should be in a group of which type; empty lists stand for anything.
 CREATE TABLE IF NOT EXISTS qunpulse_store.move_rules

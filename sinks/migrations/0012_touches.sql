@@ -1,5 +1,6 @@
 -- What members were told next, or would have been: a row per occasion, written once. Not partitioned: a member gets few.
 -- Ordered by community and kind, because effects are asked for so, then by id.
+-- Codecs: Delta for times of one kind, which lie close together; ZSTD(1) for ids; words are dictionaries.
 CREATE TABLE IF NOT EXISTS qunpulse_store.touches
 (
     community_id String CODEC(ZSTD(1)),

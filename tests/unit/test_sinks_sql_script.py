@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sinks.migrate import migrations, views
@@ -50,6 +52,14 @@ def test_every_base_table_says_why_it_is_partitioned_and_ordered_so() -> None:
             assert "partition" in comment, statement
             assert "order" in comment or "one row" in comment, statement
             assert "CODEC" in statement or "one row" in comment or "rows are few" in comment, statement
+
+
+def test_every_codec_of_a_file_is_explained_in_it() -> None:
+    codec = re.compile(r"\b(?:DoubleDelta|Delta|T64|ZSTD|LZ4)\b")
+    for script in migrations():
+        comments = " ".join(re.findall(r"^-- (.*)$", script.text, re.MULTILINE))
+        used = {name for statement in statements(script.text) for name in codec.findall(statement)}
+        assert used <= set(codec.findall(comments)), script.name
 
 
 def test_a_checksum_sees_statements_and_not_comments() -> None:
