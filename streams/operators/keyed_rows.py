@@ -13,6 +13,9 @@ from streams.operators.base import Ints, Keys, Mask, StateRows, fixed_binary, gr
 from streams.operators.sorted_index import SortedIndex
 
 _FEW = 4096
+_LEAVING_AT_ONCE = 100_000
+"""Keys of a table that leave the state with one flush: its rows must fit one atomic insert, however many an event that
+moves a clock by days lets go. Later flushes take the others along; until then a restore reads them and lets them go."""
 
 
 class KeyedRows:
@@ -67,7 +70,7 @@ class KeyedRows:
         return rows[np.argsort(self.keys[rows])]
 
     def state(self, changed: Ints) -> list[StateRows]:
-        """State rows of the given rows, and the ends of the keys that were let go since the last call.
+        """State rows of the given rows, and the ends of keys that were let go.
 
         A row that will be let go anyway and has no place in the state yet gets none: of a feed of old events,
         hardly any does.
@@ -81,9 +84,10 @@ class KeyedRows:
             found.append(StateRows(self.name, keys, fixed_binary(self.rows[changed])))
         if self._gone:
             gone = np.concatenate(self._gone)
-            self._gone = []
-            empty = fixed_binary(np.empty((len(gone), 0), np.uint8))
-            found.append(StateRows(self.name, fixed_binary(gone.astype(">u8")), empty, deleted=True))
+            leaving, staying = np.split(gone, [_LEAVING_AT_ONCE])
+            self._gone = [staying] if len(staying) else []
+            empty = fixed_binary(np.empty((len(leaving), 0), np.uint8))
+            found.append(StateRows(self.name, fixed_binary(leaving.astype(">u8")), empty, deleted=True))
         return found
 
     def restore(self, keys: pa.Array, payloads: pa.Array) -> None:

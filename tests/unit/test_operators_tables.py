@@ -31,6 +31,7 @@ def keyed_rows() -> KeyedRows:
 def test_keyed_rows_are_a_dictionary_that_survives_restarts(actions: list[tuple[str, int]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streams.operators.keyed_rows._FEW", 0)
+        patch.setattr("streams.operators.keyed_rows._LEAVING_AT_ONCE", 2)
         table, store, model, horizon = keyed_rows(), StateStore(), dict[int, int](), 0
 
         def flush() -> None:
@@ -85,6 +86,24 @@ def test_a_changed_row_stays_until_it_is_written() -> None:
         table.forget(nothing_stays)  # the table has doubled since the last time
         assert [(len(part), part.deleted) for part in table.state(table.take_changed())] == [(2, True)]
         assert table.state(table.take_changed()) == []
+
+
+def test_keys_that_are_let_go_together_leave_the_state_over_several_flushes() -> None:
+    table = keyed_rows()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.operators.keyed_rows._FEW", 0)
+        patch.setattr("streams.operators.keyed_rows._LEAVING_AT_ONCE", 2)
+        table.touch(table.find(np.arange(5, dtype=np.uint64)))
+        table.state(table.take_changed())
+        table.forget(nothing_stays)
+        leaving = [table.state(table.take_changed()) for _ in range(4)]
+    assert [[(len(part), part.deleted) for part in parts] for parts in leaving] == [
+        *([[(2, True)]] * 2),
+        [(1, True)],
+        [],
+    ]
+    keys = np.concatenate([rows_of(part.keys, np.dtype(">u8")) for parts in leaving for part in parts])
+    assert sorted(keys.tolist()) == list(range(5))
 
 
 def test_a_row_that_will_be_let_go_is_never_stored() -> None:
