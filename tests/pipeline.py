@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra.embedded.kafka import free_port
 from infra.embedded.stack import EmbeddedStack
@@ -46,6 +48,21 @@ def shared_data(*names: str) -> list[Path]:
 
 
 PARTITIONS = 4
+
+
+class Metrics:
+    """One scrape."""
+
+    def __init__(self, text: str) -> None:
+        self._samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+
+    def values(self, name: str, **labels: str) -> list[float]:
+        """What has this name and these labels."""
+        return [one.value for one in self._samples if one.name == name and labels.items() <= one.labels.items()]
+
+    def sum(self, name: str, **labels: str) -> float:
+        """The sum of what has this name and these labels."""
+        return sum(self.values(name, **labels))
 
 
 class Pipeline:
@@ -142,21 +159,27 @@ class Pipeline:
 
     def wait_ready(self, worker: subprocess.Popen[bytes]) -> None:
         """Wait until a worker owns its partitions and has restored them."""
-        url = f"http://127.0.0.1:{self._ports[worker.pid]}/readyz"
 
         def ready() -> bool:
             try:
-                with urllib.request.urlopen(url, timeout=1) as answer:
-                    return bool(answer.status == 200)
+                return self.ask(worker, "readyz")[0] == 200
             except OSError:
                 return False
 
-        self._wait(ready, "the worker did not become ready", look_every=0.02)
+        self.wait(ready, "the worker did not become ready", look_every=0.02)
 
-    def metrics(self, worker: subprocess.Popen[bytes]) -> str:
-        """What a worker serves on /metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[worker.pid]}/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
+    def ask(self, worker: subprocess.Popen[bytes], path: str) -> tuple[int, str]:
+        """Status and body of /metrics, /healthz or /readyz of a worker."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[worker.pid]}/{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metrics(self, worker: subprocess.Popen[bytes]) -> Metrics:
+        """What a worker counts and measures, by name and labels."""
+        return Metrics(self.ask(worker, "metrics")[1])
 
     def log_of(self, worker: subprocess.Popen[bytes]) -> str:
         """What a worker has logged."""
@@ -165,7 +188,7 @@ class Pipeline:
     def wait_log(self, worker: subprocess.Popen[bytes], pattern: str) -> None:
         """Wait until a worker logs something new that matches."""
         seen = len(self.log_of(worker))
-        self._wait(lambda: re.search(pattern, self.log_of(worker)[seen:]) is not None, f"no log line with {pattern!r}")
+        self.wait(lambda: re.search(pattern, self.log_of(worker)[seen:]) is not None, f"no log line with {pattern!r}")
 
     def stop_workers(self) -> None:
         """Stop all workers cleanly; a worker that fails to stop fails the test."""
@@ -189,11 +212,11 @@ class Pipeline:
 
     def wait_consumed(self, at_least: int) -> None:
         """Wait until so many records are checkpointed."""
-        self._wait(lambda: self.consumed() >= at_least, f"{at_least} records were not checkpointed")
+        self.wait(lambda: self.consumed() >= at_least, f"{at_least} records were not checkpointed")
 
     def wait_landed(self) -> None:
         """Wait until every record in Kafka is checkpointed and landed, and all that came of it too."""
-        self._wait(self._all_landed, "not everything landed")
+        self.wait(self._all_landed, "not everything landed")
 
     def _all_landed(self) -> bool:
         books = read_books(self.clickhouse)  # before the ends: what they cover has sent all that comes of it by now
@@ -201,7 +224,8 @@ class Pipeline:
             ends = cluster.spans(READ_TOPICS)
         return all(place in books and books[place].next_offset >= span.end for place, span in ends.items() if span.end)
 
-    def _wait(self, done: Callable[[], bool], complaint: str, look_every: float = 0.1) -> None:
+    def wait(self, done: Callable[[], bool], complaint: str, look_every: float = 0.1) -> None:
+        """Wait until something is so; fails with the complaint when a worker ends or it takes too long."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not done():
             ended = [worker for worker in self.workers if worker.poll() not in (None, 0, -signal.SIGKILL)]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from infra.embedded.stack import EmbeddedStack
 from schemas.topics import MESSAGES, topic_specs
-from streams.cli.main import app
-from streams.errors import QunpulseError
+from tests.command_line import CommandLine
 from tests.pipeline import Pipeline
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -33,39 +30,9 @@ def _message(number: int, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-class Answer(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-
-
-class CommandLine:
-    """Runs `qunpulse …` on the stack's data folder; in this process, because a start of Python costs a second."""
-
-    def __init__(self, stack: EmbeddedStack) -> None:
-        self._data = str(stack.data_dir)
-
-    def __call__(self, *arguments: str) -> str:
-        answer = self.run(*arguments)
-        assert answer.code == 0, answer
-        return answer.stdout
-
-    def run(self, *arguments: str) -> Answer:
-        """What it printed and ended with."""
-        with pytest.MonkeyPatch.context() as patched:
-            for name in [name for name in os.environ if name.startswith("QUNPULSE_")]:
-                patched.delenv(name)
-            result = CliRunner().invoke(app, [*arguments, "--data", self._data])
-        if result.exception is not None and not isinstance(result.exception, QunpulseError | SystemExit):
-            raise result.exception
-        if isinstance(result.exception, QunpulseError):  # as main() words it
-            return Answer(result.exception.exit_code, result.stdout, f"error: {result.exception}\n")
-        return Answer(result.exit_code, result.stdout, result.stderr)
-
-
 @pytest.fixture
 def qunpulse(stack: EmbeddedStack) -> CommandLine:
-    return CommandLine(stack)
+    return CommandLine("--data", str(stack.data_dir))
 
 
 def test_refused_records_are_listed_shown_and_replayed_byte_for_byte(pipeline: Pipeline, qunpulse: CommandLine) -> None:

@@ -1,18 +1,22 @@
-"""`qunpulse demo` as a new user runs it: twice on the same folder, and then a question to what it left behind."""
+"""`qunpulse demo` and `qunpulse up` as a new user runs them, and questions to what they run and leave behind."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from infra.embedded.stack import find_running
 from schemas.topics import EVENT_TOPICS, JOINS, MESSAGES
+from sinks.clickhouse import ClickHouse
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -66,6 +70,17 @@ def _processes_that_name(folder: Path) -> list[str]:
     return found
 
 
+def _until(done: Callable[[], bool], complaint: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, complaint()
+        time.sleep(0.1)
+
+
+def _nothing_runs(folder: Path) -> None:
+    _until(lambda: not _processes_that_name(folder), lambda: _processes_that_name(folder), seconds=10)
+
+
 def test_the_demo_lands_everything_once_and_leaves_nothing_running(tmp_path: Path, files: list[str]) -> None:
     data = tmp_path / "data"
     first = _qunpulse("demo", "--events", *files, "--data", str(data), "--json")
@@ -86,10 +101,7 @@ def test_the_demo_lands_everything_once_and_leaves_nothing_running(tmp_path: Pat
     asked = _qunpulse("sql", "SELECT sum(messages) FROM qunpulse.activity_1d", "--data", str(data))
     assert asked.stdout == "1800\n", asked.stderr
 
-    deadline = time.monotonic() + 10
-    while running := _processes_that_name(data):
-        assert time.monotonic() < deadline, running
-        time.sleep(0.1)
+    _nothing_runs(data)
 
 
 def test_a_demo_that_fails_says_why_in_one_sentence_and_starts_nothing(tmp_path: Path, files: list[str]) -> None:
@@ -98,3 +110,34 @@ def test_a_demo_that_fails_says_why_in_one_sentence_and_starts_nothing(tmp_path:
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr == f"error: event file {tmp_path / 'none.ndjson'} does not exist\n"
     assert not data.exists()
+
+
+@pytest.mark.parametrize("live", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_up_runs_until_ctrl_c_and_takes_events_and_questions_meanwhile(
+    tmp_path: Path, files: list[str], live: bool
+) -> None:
+    data, log = tmp_path / "data", tmp_path / "up.log"
+    arguments = ["up", "--data", str(data), *(("--rate", "100") if live else ("--no-feed",))]
+    with log.open("wb") as stream:
+        up = subprocess.Popen([sys.executable, "-m", "streams.cli.main", *arguments], stdout=stream, stderr=stream)
+    try:
+        _until(lambda: "Ctrl-C stops everything" in log.read_text() or up.poll() is not None, log.read_text)
+        if not live:
+            fed = _qunpulse("feed", *files, "--data", str(data))
+            assert fed.stdout == "fed 2,001 records\n", fed.stderr
+        running = find_running(data)
+        assert running is not None, log.read_text()
+        clickhouse = ClickHouse.connect(running.clickhouse_host, running.clickhouse_port)
+        count = "SELECT count() FROM qunpulse.events"
+        _until(lambda: clickhouse.scalar(count) >= (100 if live else 2_000), log.read_text)
+        clickhouse.close()
+        status = _qunpulse("status", "--json", "--data", str(data))
+        assert status.returncode == 0, status.stderr
+        topics = json.loads(status.stdout)["topics"]
+        assert all(topic["balanced"] for topic in topics.values())
+        assert live or topics[MESSAGES]["applied"] + topics[JOINS]["applied"] == 2_000, "somebody else feeds it"
+    finally:
+        up.send_signal(signal.SIGINT)
+        assert up.wait(60) == 0, log.read_text()
+    assert "Traceback" not in log.read_text()
+    _nothing_runs(data)

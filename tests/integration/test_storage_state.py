@@ -16,7 +16,7 @@ from sinks.claims import Claim
 from sinks.clickhouse import ClickHouse
 from sinks.schema import STATE
 from sinks.state import STATE_SCHEMA, delete_expired, insert_state, read_state
-from streams.errors import ClaimLost
+from streams.errors import ClaimLost, RetryableSinkError
 
 _numbers = itertools.count(60_000)
 
@@ -113,6 +113,17 @@ def test_more_rows_than_one_block_are_refused_before_they_are_sent(
     monkeypatch.setattr("sinks.state.BLOCK_ROWS", 10)
     with pytest.raises(ValueError, match="cap the dirty rows"):
         insert_state(store, partition, state([b"%d" % n for n in range(11)], 1), claim)
+
+
+def test_an_insert_that_takes_longer_than_it_may_ends_and_keeps_nothing(store: ClickHouse, partition: int) -> None:
+    """Whoever takes a partition over waits for as long as an insert may run, and then reads."""
+    claim = claims.register(store, partition, "w")
+    keys = [number.to_bytes(16, "little") for number in range(200_000)]
+    with pytest.raises(RetryableSinkError, match="longer than it may"):
+        insert_state(store, partition, state(keys, 1), claim, timeout_seconds=0.001)
+    assert stored(store, partition) == 0
+    insert_state(store, partition, state(keys, 1), claim)
+    assert stored(store, partition) == 200_000
 
 
 # --- claims --------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ class Relay:
         self._to = port
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._lose = 0
         self._listener = self._listen(0)
         self.port = int(self._listener.getsockname()[1])
 
@@ -34,6 +35,21 @@ class Relay:
     def mend(self) -> None:
         """Take connections again, on the same port."""
         self._listener = self._listen(self.port)
+
+    def lose_answers(self, count: int) -> None:
+        """Break the connection in place of each of the next answers: what was asked is done, and nobody is told."""
+        with self._lock:
+            self._lose = count
+
+    @property
+    def answers_to_lose(self) -> int:
+        """How many of them are still to come."""
+        return self._lose
+
+    def _loses(self) -> bool:
+        with self._lock:
+            self._lose -= (lost := self._lose > 0)
+        return lost
 
     def _listen(self, port: int) -> socket.socket:
         listener = socket.create_server((HOST, port), reuse_port=False)
@@ -51,12 +67,15 @@ class Relay:
                     continue
                 with self._lock:
                     self._open |= {here, there}
-                for source, sink in ((here, there), (there, here)):
-                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                for source, sink, answers in ((here, there, False), (there, here, True)):
+                    threading.Thread(target=self._pump, args=(source, sink, answers), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         with suppress(OSError):
             while piece := source.recv(_PIECE_BYTES):
+                if answers and self._loses():
+                    source.shutdown(socket.SHUT_RDWR)
+                    break
                 sink.sendall(piece)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
