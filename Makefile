@@ -24,7 +24,7 @@ jars: setup  ## Fetch and check the Kafka broker's jars
 	@$(BIN)/python -m infra.embedded.maven fetch
 
 test: lint jars  ## What every change must pass
-	$(BIN)/pytest -m "not long" -n 2 --dist loadfile  # most tests wait for servers; each process has its own stack
+	$(BIN)/pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder  # each process has its own stack
 
 test-long: jars  ## What takes longer
 	$(BIN)/pytest -m long

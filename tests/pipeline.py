@@ -12,12 +12,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from confluent_kafka import KafkaError, Message, Producer
+from kafka import KafkaAdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.embedded.kafka import free_port
@@ -114,17 +116,29 @@ class Pipeline:
 
     def send_records(self, records: Iterable[tuple[str, bytes, bytes]], flush_every: int = 0) -> int:
         """Send records as they are, each to its key's partition; returns how many."""
-        producer = KafkaProducer(
-            bootstrap_servers=self._stack.kafka_bootstrap_servers, linger_ms=20, batch_size=256 * 1024
+        producer = Producer(
+            {
+                "bootstrap.servers": self._stack.kafka_bootstrap_servers,
+                "enable.idempotence": True,  # records keep their order when a send is tried again
+                "queue.buffering.max.messages": 1_000_000,
+                "linger.ms": 20,
+            }
         )
+        refused: list[KafkaError] = []
+
+        def note(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                refused.append(error)
+
+        partition_of = cache(lambda key: partition_for(key, self.partitions))
         sent = 0
         for topic, key, value in records:
-            producer.send(topic, key=key, value=value, partition=partition_for(key, self.partitions))
+            producer.produce(topic, value, key, partition_of(key), on_delivery=note)
             sent += 1
             if flush_every and sent % flush_every == 0:
                 producer.flush()
         producer.flush()
-        producer.close()
+        assert not refused, refused[0]
         return sent
 
     # -- workers ------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def test_a_disorderly_feed_lands_exactly(pipeline: Pipeline, tmp_path: Path, see
     pipeline.check(oracle)
     pipeline.check_now(oracle)
     accounts = pipeline.accounts()
-    assert accounts[MESSAGES]["dead_lettered"] == len(feed.broken_lines) == 300
+    assert accounts[MESSAGES]["dead_lettered"] == len(feed.broken_lines) == 200
     for topic, expected in oracle.accounting.items():
         assert accounts[topic]["applied"] == expected["applied"]
         assert accounts[topic]["duplicate"] == expected["duplicate"]
@@ -42,7 +42,7 @@ def _check_metrics(pipeline: Pipeline, worker: subprocess.Popen[bytes]) -> None:
         for outcome, count in counters.items():
             assert metrics.values(f"qunpulse_{outcome}_records_total", topic=topic) == [count]
         assert metrics.values("qunpulse_lag_records", topic=topic) == [0] * pipeline.partitions
-    assert metrics.sum("qunpulse_dead_letters_total") == 300
+    assert metrics.sum("qunpulse_dead_letters_total") == 200
     assert metrics.values("qunpulse_lag_seconds") == [0] * pipeline.partitions
     newest = pipeline.clickhouse.scalar("SELECT max(occurred_at) FROM qunpulse.events WHERE late = 0")
     assert max(metrics.values("qunpulse_event_clock_seconds")) == newest.timestamp()

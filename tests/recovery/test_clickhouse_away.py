@@ -19,7 +19,7 @@ LOST_ANSWERS = 4
 def test_what_clickhouse_does_not_take_waits_in_kafka_and_what_it_took_unheard_is_sent_again(
     pipeline: Pipeline, stack: EmbeddedStack, tmp_path: Path
 ) -> None:
-    feed = disorderly(tmp_path / "feed.ndjson", seed=13, events=6_000, broken=0.0)
+    feed = disorderly(tmp_path / "feed.ndjson", seed=13, events=6_000, days=24, broken=0.0)
     records = records_of(feed)
     third = len(records) // 3
     with relay(stack.clickhouse_port) as wire:

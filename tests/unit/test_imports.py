@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -28,3 +29,18 @@ def test_the_batch_oracle_shares_no_code_with_what_it_judges() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
                 assert name.partition(".")[0] not in {"streams", "sinks", "infra"}, f"{source}: {name}"
+
+
+def test_what_works_on_events_reads_no_clock_of_its_own() -> None:
+    """Time is an argument; the one object that looks at the wall is `streams.wall_clock.WallClock`."""
+    clocks = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
+    for source in (*(ROOT / "streams" / "engine").rglob("*.py"), *(ROOT / "streams" / "operators").rglob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                assert (ast.unparse(node.value).rpartition(".")[2], node.attr) not in clocks, f"{source}:{node.lineno}"
+
+
+def test_every_folder_of_tests_is_run() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {str(path.parent.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    assert folders == set(settings["tool"]["pytest"]["ini_options"]["testpaths"])
