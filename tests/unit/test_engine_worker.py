@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka.errors import CommitFailedError
+from faust.transport.drivers import aiokafka as driver
 from prometheus_client import generate_latest
 
 from schemas.codec import Decoder
@@ -126,6 +127,72 @@ def test_only_checkpointed_offsets_are_committable_whatever_was_processed() -> N
         world.worker._note_checkpoint(world.owned, plan)
         consumer: Any = SimpleNamespace(owner=world.worker)
         assert BatchConsumer._filter_committable_offsets(consumer, []) == {TP(MESSAGES, NUMBER): 3}
+
+    run(test())
+
+
+def test_nothing_is_claimed_between_a_revocation_and_the_next_assignment() -> None:
+    """Faust also asks where to go on from a fetch that a rebalance has overtaken."""
+
+    async def test() -> None:
+        async def take_over(_: set[TP]) -> dict[TP, int]:
+            pytest.fail("it was handed back a moment ago, and somebody else may own it by now")
+
+        consumer: Any = SimpleNamespace(
+            owner=SimpleNamespace(take_over=take_over), _turn=asyncio.Lock(), _assigned=False
+        )
+        assert await BatchConsumer.seek_to_committed(consumer) == {}
+
+    run(test())
+
+
+def test_a_revocation_does_not_wait_for_a_seek() -> None:
+    """The positions that the seek waits for will only be known after the rebalance."""
+
+    async def test() -> None:
+        async def take_over(assigned: set[TP]) -> dict[TP, int]:
+            return dict.fromkeys(assigned, 3)
+
+        async def hand_back(revoked: set[TP]) -> None:
+            handed_back.update(revoked)
+
+        async def seek_wait(_: Any) -> None:
+            await asyncio.Event().wait()
+
+        handed_back: set[TP] = set()
+        consumer = object.__new__(BatchConsumer)
+        fetcher = SimpleNamespace(_fetch_max_wait_ms=500)
+        vars(consumer).update(
+            owner=SimpleNamespace(take_over=take_over, hand_back=hand_back),
+            _turn=asyncio.Lock(),
+            _assigned=True,
+            _thread=SimpleNamespace(_ensure_consumer=lambda: SimpleNamespace(_fetcher=fetcher)),
+            assignment=lambda: {TP(MESSAGES, NUMBER)},
+            seek_wait=seek_wait,
+        )
+        seeking = asyncio.create_task(consumer.seek_to_committed())
+        await asyncio.sleep(0.01)
+        assert not seeking.done()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(driver.Consumer, "on_partitions_revoked", lambda *_: asyncio.sleep(0))
+            async with asyncio.timeout(5):
+                await consumer.on_partitions_revoked({TP(MESSAGES, NUMBER)})
+        assert handed_back == {TP(MESSAGES, NUMBER)}
+        seeking.cancel()
+
+    run(test())
+
+
+def test_a_worker_is_ready_with_its_share_even_an_empty_one() -> None:
+    async def test() -> None:
+        world = World()
+        assert not world.worker.ready, "the group has not spoken yet"
+        world.worker.expect({TP(MESSAGES, NUMBER)})
+        assert world.worker.ready
+        world.worker.expect({TP(MESSAGES, NUMBER), TP(MESSAGES, NUMBER + 1)})
+        assert not world.worker.ready, "the other one is not restored yet"
+        world.worker.expect(set())
+        assert world.worker.ready, "there are more workers than partitions: it stands by"
 
     run(test())
 
