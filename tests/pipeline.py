@@ -119,7 +119,7 @@ class Pipeline:
         producer = Producer(
             {
                 "bootstrap.servers": self._stack.kafka_bootstrap_servers,
-                "enable.idempotence": True,  # records keep their order when a send is tried again
+                "max.in.flight.requests.per.connection": 1,  # records keep their order when a send is tried again
                 "queue.buffering.max.messages": 1_000_000,
                 "linger.ms": 20,
             }

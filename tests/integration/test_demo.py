@@ -118,6 +118,9 @@ def test_up_runs_until_ctrl_c_and_takes_events_and_questions_meanwhile(
 ) -> None:
     data, log = tmp_path / "data", tmp_path / "up.log"
     arguments = ["up", "--data", str(data), *(("--rate", "100") if live else ("--no-feed",))]
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background jobs ignore it, children inherit that
     with log.open("wb") as stream:
         up = subprocess.Popen([sys.executable, "-m", "streams.cli.main", *arguments], stdout=stream, stderr=stream)
     try:
@@ -136,8 +139,10 @@ def test_up_runs_until_ctrl_c_and_takes_events_and_questions_meanwhile(
         topics = json.loads(status.stdout)["topics"]
         assert all(topic["balanced"] for topic in topics.values())
         assert live or topics[MESSAGES]["applied"] + topics[JOINS]["applied"] == 2_000, "somebody else feeds it"
-    finally:
         up.send_signal(signal.SIGINT)
         assert up.wait(60) == 0, log.read_text()
+    finally:
+        up.kill()  # all that it started ends with it
+        up.wait()
     assert "Traceback" not in log.read_text()
     _nothing_runs(data)
