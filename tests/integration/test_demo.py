@@ -118,9 +118,8 @@ def test_up_runs_until_ctrl_c_and_takes_events_and_questions_meanwhile(
 ) -> None:
     data, log = tmp_path / "data", tmp_path / "up.log"
     arguments = ["up", "--data", str(data), *(("--rate", "100") if live else ("--no-feed",))]
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's background jobs ignore it, children inherit that
+    # A shell's background jobs ignore Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as stream:
         up = subprocess.Popen([sys.executable, "-m", "streams.cli.main", *arguments], stdout=stream, stderr=stream)
     try:
