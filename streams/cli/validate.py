@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import sys
+import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -72,7 +73,8 @@ def validate(
 ) -> None:
     """Say which lines of event files would be refused, field by field.
 
-    The same code decides as in the worker. The exit code is 1 when a line would be refused.
+    The same code decides as in the worker, as if the files were fed now: times of tomorrow are refused.
+    The exit code is 1 when a line would be refused.
     Kinds and vias outside the lists are no error; they are counted as unknown words.
 
       qunpulse validate export.ndjson
@@ -99,8 +101,11 @@ def validate(
 
 
 def examine_file(path: Path, decoder: Decoder, show: int, progress: Any = lambda *_: None) -> Report:
-    """Decode every line as the worker would; blank lines are skipped, as `feed` skips them."""
+    """Decode every line as the worker would if it came now; blank lines are skipped, as `feed` skips them."""
+    import numpy as np
+
     report = Report(path)
+    now_ms = time.time_ns() // 1_000_000
     lines = ((number, line) for number, line in enumerate(_lines(path), start=1) if line.strip())
     while chunk := list(islice(lines, _CHUNK_LINES)):
         by_type: dict[EventType, list[tuple[int, bytes]]] = {}
@@ -108,7 +113,8 @@ def examine_file(path: Path, decoder: Decoder, show: int, progress: Any = lambda
             by_type.setdefault(_event_type(line), []).append((number, line.rstrip(b"\r\n")))
         refused = []
         for event_type, members in by_type.items():
-            decoded = decoder.decode(event_type, [line for _, line in members])
+            appended_at_ms = np.full(len(members), now_ms, np.int64)
+            decoded = decoder.decode(event_type, [line for _, line in members], appended_at_ms)
             report.events += len(decoded.valid)
             report.by_type[event_type] += len(decoded.valid)
             for name in ("kind", "via"):

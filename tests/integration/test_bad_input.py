@@ -76,8 +76,8 @@ def test_records_of_another_partitioner_are_forwarded_and_counted_once(
     feed = disorderly(
         tmp_path / "feed.ndjson",
         seed=5,
-        events=2_400,
-        days=6,
+        events=1_200,
+        days=3,
         broken=0.0,
         out_of_order=0.0,
         max_displacement_seconds=3600,
@@ -98,7 +98,7 @@ def test_records_of_another_partitioner_are_forwarded_and_counted_once(
     producer.flush()
     pipeline.wait_landed()
     assert right.total() == len(feed.lines)
-    assert right[False] > 300, "a producer that hashes as Kafka's own clients do shows nothing"
+    assert right[False] > 150, "a producer that hashes as Kafka's own clients do shows nothing"
     accounts = pipeline.accounts()
     assert sum(account["misrouted"] for account in accounts.values()) == right[False]
     assert sum(account["late"] for account in accounts.values()) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_each_refused_line_is_named_with_its_fields(tmp_path: Path) -> None:
     ]
     assert report.by_field == {"char_count": 1, "event_type": 1}
     assert report.unknown_words == {"kind jig": 1}
+
+
+def test_a_time_that_is_still_to_come_is_refused_as_the_worker_would_now(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    soon, later = (datetime.now(UTC) + timedelta(minutes=minutes) for minutes in (2, 30))
+    path.write_bytes(_lines(*({**GOOD, "occurred_at": at.isoformat()} for at in (soon, later))))
+    report = examine_file(path, Decoder(262_144), show=3)
+    assert [(r.line, r.code) for r in report.refused] == [(2, "future_timestamp")]
 
 
 def test_show_bounds_what_is_explained_and_not_what_is_counted(tmp_path: Path) -> None:
