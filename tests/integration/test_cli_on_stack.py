@@ -42,8 +42,9 @@ class Answer(NamedTuple):
 class CommandLine:
     """Runs `qunpulse …` on the stack's data folder; in this process, because a start of Python costs a second."""
 
-    def __init__(self, stack: EmbeddedStack) -> None:
+    def __init__(self, stack: EmbeddedStack, **settings: object) -> None:
         self._data = str(stack.data_dir)
+        self._settings = settings
 
     def __call__(self, *arguments: str) -> str:
         answer = self.run(*arguments)
@@ -55,6 +56,8 @@ class CommandLine:
         with pytest.MonkeyPatch.context() as patched:
             for name in [name for name in os.environ if name.startswith("QUNPULSE_")]:
                 patched.delenv(name)
+            for name, value in self._settings.items():
+                patched.setenv(f"QUNPULSE_{name.upper()}", str(value))
             result = CliRunner().invoke(app, [*arguments, "--data", self._data])
         if result.exception is not None and not isinstance(result.exception, QunpulseError | SystemExit):
             raise result.exception
