@@ -12,14 +12,14 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pytest
+import requests
 from kafka import KafkaAdminClient, KafkaProducer
 
 from infra.embedded.kafka import free_port
-from infra.embedded.stack import EmbeddedStack
 from schemas.partitioning import partition_for
 from schemas.topics import READ_TOPICS, topic_specs
 from sinks.clickhouse import ClickHouse
@@ -48,10 +48,23 @@ def shared_data(*names: str) -> list[Path]:
 PARTITIONS = 4
 
 
+class Servers(Protocol):
+    """Where broker and ClickHouse are: the embedded stack, or a test's own of either."""
+
+    @property
+    def kafka_bootstrap_servers(self) -> str: ...
+
+    @property
+    def clickhouse_host(self) -> str: ...
+
+    @property
+    def clickhouse_port(self) -> int: ...
+
+
 class Pipeline:
     """A stack with empty topics and tables, and the workers started on it."""
 
-    def __init__(self, stack: EmbeddedStack, logs: Path, partitions: int = PARTITIONS) -> None:
+    def __init__(self, stack: Servers, logs: Path, partitions: int = PARTITIONS) -> None:
         self._stack = stack
         self._logs = logs
         self.partitions = partitions
@@ -152,6 +165,13 @@ class Pipeline:
                 return False
 
         self._wait(ready, "the worker did not become ready", look_every=0.02)
+
+    def missing(self, worker: subprocess.Popen[bytes]) -> list[str]:
+        """What a worker says on /readyz that it lacks."""
+        answer = requests.get(f"http://127.0.0.1:{self._ports[worker.pid]}/readyz", timeout=5)
+        missing = list(answer.json()["missing"])
+        assert (answer.status_code == 200) == (not missing)
+        return missing
 
     def metrics(self, worker: subprocess.Popen[bytes]) -> str:
         """What a worker serves on /metrics."""
