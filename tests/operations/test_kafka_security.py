@@ -68,6 +68,8 @@ KAFKA_PROGRAMS = {
     "deliver": ("deliver", ["alerts", "deliver", "--rules", "{folder}/rules.yaml"], "community.alerts.v1"),
 }
 """Each with its user, its command line, and what it may not do when nobody allows it anything."""
+SLOW_TO_START = {"worker", "deliver"}
+"""They are refused by the same check as the others: what is said of a password or a CA is shown by those."""
 KAFKA_TROUBLES = {
     "password": "refused the password of user {user}",
     "authority": "is not vouched for by the CA",
@@ -139,21 +141,22 @@ def test_acls_are_applied_once_and_nothing_is_granted_to_anybody_else(secured: S
 
 
 @pytest.fixture(scope="module")
-def refused(secured: SecuredStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
-    """Every program in every trouble, some at a time, beside the tests: most of a start is waiting."""
+def refused(
+    secured: SecuredStack, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Refused]:
+    """Every program in every trouble that a test asks for, some at a time, beside the tests."""
+    asked = [one.callspec.params for one in request.session.items if "refused" in getattr(one, "fixturenames", ())]
     folder = tmp_path_factory.mktemp("refused")
     (folder / "events.ndjson").write_text(EVENTS, encoding="utf-8")
     (folder / "rules.yaml").write_text(json.dumps({"alerts": OTHER_RULES["alerts"]}), encoding="utf-8")
     with ThreadPoolExecutor(3) as pool:
         yield {
-            (program, trouble): pool.submit(started, secured, folder, program, trouble)
-            for started, programs, troubles in (
-                (_refused_by_kafka, KAFKA_PROGRAMS, KAFKA_TROUBLES),
-                (_refused_by_clickhouse, CLICKHOUSE_PROGRAMS, CLICKHOUSE_TROUBLES),
+            (program, trouble): pool.submit(
+                _refused_by_kafka if trouble in KAFKA_TROUBLES else _refused_by_clickhouse,
+                secured, folder, program, trouble,
             )
-            for program in programs
-            for trouble in troubles
-        }
+            for program, trouble in ((params["program"], params["trouble"]) for params in asked)
+        }  # fmt: skip
 
 
 def _refused_by_kafka(secured: SecuredStack, folder: Path, program: str, trouble: str) -> Ended:
@@ -182,8 +185,14 @@ def _refused_by_clickhouse(secured: SecuredStack, _: Path, program: str, trouble
         return secured.run(program, env=env)
 
 
-@pytest.mark.parametrize("trouble", KAFKA_TROUBLES)
-@pytest.mark.parametrize("program", KAFKA_PROGRAMS)
+@pytest.mark.parametrize(
+    ("program", "trouble"),
+    [
+        pytest.param(program, trouble, marks=[pytest.mark.long] * (program in SLOW_TO_START and trouble != "rights"))
+        for program in KAFKA_PROGRAMS
+        for trouble in KAFKA_TROUBLES
+    ],
+)
 def test_a_refusal_is_one_sentence_and_an_exit_code(refused: Refused, program: str, trouble: str) -> None:
     user, _, lacks = KAFKA_PROGRAMS[program]
     said = _only_sentence(refused[program, trouble].result())
@@ -192,8 +201,14 @@ def test_a_refusal_is_one_sentence_and_an_exit_code(refused: Refused, program: s
     assert trouble != "authority" or "other-ca.pem" in said
 
 
-@pytest.mark.parametrize("trouble", CLICKHOUSE_TROUBLES)
-@pytest.mark.parametrize("program", CLICKHOUSE_PROGRAMS)
+@pytest.mark.parametrize(
+    ("program", "trouble"),
+    [
+        pytest.param(program, trouble, marks=[pytest.mark.long] * (program == "worker" and trouble != "own password"))
+        for program in CLICKHOUSE_PROGRAMS
+        for trouble in CLICKHOUSE_TROUBLES
+    ],
+)
 def test_clickhouse_that_does_not_let_us_in_is_one_sentence(refused: Refused, program: str, trouble: str) -> None:
     assert CLICKHOUSE_TROUBLES[trouble] in _only_sentence(refused[program, trouble].result())
 
