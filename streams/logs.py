@@ -41,6 +41,8 @@ def set_up_logging(level: str, log_format: LogFormat = "text", mask: Mask = str)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # It warns of each refused connection, several times a second while ClickHouse is away; we say that ourselves.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     logging.captureWarnings(True)
     sys.excepthook = _say_mistake
     threading.excepthook = lambda given: _say_mistake(

@@ -161,6 +161,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 "clickhouse_ca_file is set, but clickhouse_secure is off; set QUNPULSE_CLICKHOUSE_SECURE=1"
             )
+        token = plain(self.metrics_token)
+        if " " in token or not (token.isascii() and token.isprintable()):
+            raise ValueError(
+                "metrics_token travels in an HTTP header, which takes ASCII letters, digits and signs without spaces; "
+                "`openssl rand -hex 24` makes one"
+            )
         return self
 
     @model_validator(mode="after")

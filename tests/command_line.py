@@ -21,10 +21,11 @@ class Answer(NamedTuple):
 
 
 class CommandLine:
-    """Runs commands, all with the same last arguments."""
+    """Runs commands, all with the same last arguments and settings."""
 
-    def __init__(self, *last: str) -> None:
+    def __init__(self, *last: str, **settings: object) -> None:
         self._last = last
+        self._settings = settings
 
     def __call__(self, *arguments: str) -> str:
         """What a command printed that must not fail."""
@@ -37,6 +38,8 @@ class CommandLine:
         with pytest.MonkeyPatch.context() as patched:
             for name in [name for name in os.environ if name.startswith("QUNPULSE_")]:
                 patched.delenv(name)
+            for name, value in self._settings.items():
+                patched.setenv(f"QUNPULSE_{name.upper()}", str(value))
             result = CliRunner().invoke(app, [*arguments, *self._last])
         if result.exception is not None and not isinstance(result.exception, QunpulseError | SystemExit):
             raise result.exception

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pytest
@@ -23,7 +23,6 @@ from kafka import KafkaAdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.embedded.kafka import free_port
-from infra.embedded.stack import EmbeddedStack
 from schemas.partitioning import partition_for
 from schemas.topics import READ_TOPICS, topic_specs
 from sinks.clickhouse import ClickHouse
@@ -67,10 +66,23 @@ class Metrics:
         return sum(self.values(name, **labels))
 
 
+class Servers(Protocol):
+    """Where broker and ClickHouse are: the embedded stack, or a test's own of either."""
+
+    @property
+    def kafka_bootstrap_servers(self) -> str: ...
+
+    @property
+    def clickhouse_host(self) -> str: ...
+
+    @property
+    def clickhouse_port(self) -> int: ...
+
+
 class Pipeline:
     """A stack with empty topics and tables, and the workers started on it."""
 
-    def __init__(self, stack: EmbeddedStack, logs: Path, partitions: int = PARTITIONS) -> None:
+    def __init__(self, stack: Servers, logs: Path, partitions: int = PARTITIONS) -> None:
         self._stack = stack
         self._logs = logs
         self.partitions = partitions
@@ -194,6 +206,13 @@ class Pipeline:
     def metrics(self, worker: subprocess.Popen[bytes]) -> Metrics:
         """What a worker counts and measures, by name and labels."""
         return Metrics(self.ask(worker, "metrics")[1])
+
+    def missing(self, worker: subprocess.Popen[bytes]) -> list[str]:
+        """What a worker says on /readyz that it lacks."""
+        status, body = self.ask(worker, "readyz")
+        missing = list(json.loads(body)["missing"])
+        assert (status == 200) == (not missing)
+        return missing
 
     def log_of(self, worker: subprocess.Popen[bytes]) -> str:
         """What a worker has logged."""

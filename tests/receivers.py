@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +37,8 @@ class Got:
     key: str
     path: str
     acknowledged: bool
+    body: Mapping[str, Any] = field(default_factory=dict)
+    authorization: str = ""
 
     @property
     def whole(self) -> str:
@@ -84,12 +86,13 @@ class HttpReceiver:
             def do_POST(self) -> None:
                 body: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 title, text = body.get("title", ""), body.get("message", "")  # a robot's own form has neither
-                got = Got(title, text, self.headers.get("Idempotency-Key", ""), self.path, False)
+                said_who = self.headers.get("Authorization", "")
+                got = Got(title, text, self.headers.get("Idempotency-Key", ""), self.path, False, body, said_who)
                 reply = receiver.script(got)
                 time.sleep(reply.silent_seconds)
                 acknowledged = reply.status < 300 and not reply.silent_seconds
                 with receiver._arrived:
-                    receiver.got.append(Got(got.title, got.text, got.key, got.path, acknowledged))
+                    receiver.got.append(replace(got, acknowledged=acknowledged))
                     receiver._arrived.notify_all()
                 try:
                     self.send_response(reply.status)

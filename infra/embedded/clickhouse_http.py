@@ -15,6 +15,7 @@ import hmac
 import json
 import logging
 import re
+import socket
 import tempfile
 import threading
 import uuid
@@ -74,6 +75,9 @@ _STATUS_OF_CODE = {
 _VERSION_TRAILER = re.compile(r"\(version [^()]*(?:\([^()]*\))?\)\s*\Z")
 
 
+_TLS_HANDSHAKE = b"\x16"
+
+
 class EmbeddedClickHouse(ThreadingHTTPServer):
     """HTTP server on 127.0.0.1 with a thread per connection; threads wait in the engine without the interpreter."""
 
@@ -93,6 +97,8 @@ class EmbeddedClickHouse(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Bind without asking a name server who 127.0.0.1 is, as the base class does."""
+        # Connections of the run before linger for a minute: who starts again must not have to take another port.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "localhost", self.server_address[1]
@@ -129,6 +135,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self._answer()
+
+    def handle_one_request(self) -> None:
+        """Tell who speaks TLS to this port so at once, as ClickHouse does: a hello need not hold the end of a line."""
+        if self.rfile.peek(1)[:1] == _TLS_HANDSHAKE:  # type: ignore[attr-defined]  # buffered, see rbufsize
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            self.close_connection = True
+            return
+        super().handle_one_request()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
         log.debug(format, *args)

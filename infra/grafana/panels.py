@@ -32,8 +32,8 @@ Word = tuple[float, str, str]
 _Panel = TypeVar("_Panel", timeseries.Panel, stat.Panel, barchart.Panel, tables.Panel)
 
 _LETTERS: Final = "ABCDEFGHIJ"
-RUNBOOKS: Final = "https://qunpulse.example/runbooks"
-"""Where infra/runbooks is served, unless `python -m infra.grafana --runbooks URL` says where that is with you."""
+RUNBOOKS: Final = "/public/runbooks"
+"""Where Grafana itself serves infra/runbooks, which docker-compose.yml mounts there. `--runbooks URL`: elsewhere."""
 
 
 def prom(expression: str, legend: str = "", instant: bool = False) -> prometheus.Dataquery:

@@ -125,7 +125,8 @@ def readiness(host: str, port: int, token: str = "") -> list[str]:
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 401:
-                return ["it asks for another metrics_token than ours"]
+                given = "is another one" if token else "is not set here"
+                return [f"it tells only who shows its metrics_token; QUNPULSE_METRICS_TOKEN {given}"]
             missing: list[str] = json.load(error).get("missing", ["ready state"])
             return missing
     except (OSError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from streams.engine.intake import RefusedRecord
 from streams.errors import ClaimLost
 from streams.metrics import WorkerMetrics
 from streams.operators.outbox import OutboxRecord
+
+log = logging.getLogger(__name__)
 
 Step = Literal["begun", "events", "state", "outbox", "landed"]
 
@@ -134,9 +137,13 @@ class Flush:
     def _into(self, table: str, call: Callable[[], None]) -> None:
         retries = self._metrics.insert_retries(table)
 
-        def note(_: Retry) -> None:
+        def note(retry: Retry) -> None:
             retries.inc()
             self._metrics.clickhouse_up.set(0)
+            log.warning(
+                "rows wait for ClickHouse, try %d in %.1f s: %s", retry.attempt + 1, retry.wait_seconds, retry.error,
+                extra={"event": "clickhouse_waited_for", "table": table, "attempt": retry.attempt + 1},
+            )  # fmt: skip
 
         with self._metrics.insert_seconds(table).time():
             retry_call(call, on_retry=note, stop=self._stop)

@@ -27,7 +27,7 @@ from sinks.schema import ALERT_DELIVERIES, ALERT_VERDICTS, STORE
 from streams.kafka_cluster import KafkaCluster
 from tests.alerts import alert
 from tests.alerts import landed as landed_rows
-from tests.integration.test_cli_on_stack import CommandLine
+from tests.command_line import CommandLine
 from tests.receivers import HttpReceiver, Reply, http_receiver
 
 PARTITIONS = 4
@@ -223,7 +223,7 @@ def landed(store: ClickHouse) -> ClickHouse:
 
 @pytest.fixture
 def qunpulse(topics: EmbeddedStack, landed: ClickHouse) -> CommandLine:
-    return CommandLine(topics)
+    return CommandLine("--data", str(topics.data_dir))
 
 
 def commands(stack: EmbeddedStack) -> list[tuple[int, CommandRecord]]:

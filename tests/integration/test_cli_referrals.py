@@ -13,7 +13,7 @@ import pytest
 from infra.embedded.stack import EmbeddedStack
 from sinks.clickhouse import ClickHouse
 from sinks.schema import REFERRAL_CREDITS, REFERRAL_EDGES, REFERRAL_NODES
-from tests.integration.test_cli_on_stack import CommandLine
+from tests.command_line import CommandLine
 
 CAMPAIGN = "春节裂变"
 SMALL = {"李强": "王芳", "赵敏": "王芳", "孙丽": "李强", "周周": "孙丽", "吴用": "小陈 [bold]"}
@@ -137,7 +137,7 @@ def qunpulse(stack: EmbeddedStack, store: ClickHouse) -> Iterator[CommandLine]:
     )
     closing = [("环", f"节{CHAIN - 1}", "节0", "rejected", "cycle")]
     land_edges(store, closing, [("环", "rejected", "cycle")], LONG)
-    yield CommandLine(stack)
+    yield CommandLine("--data", str(stack.data_dir))
     for table in (REFERRAL_NODES, REFERRAL_EDGES, REFERRAL_CREDITS):
         store.command(f"TRUNCATE TABLE {table}")
 

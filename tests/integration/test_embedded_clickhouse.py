@@ -7,7 +7,9 @@ import datetime as dt
 import gzip
 import http.client
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +29,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from infra.embedded.clickhouse import HOST, ClickHouseServer
+from infra.embedded.kafka import is_free
 
 UTC = dt.UTC
 ONE_PART_ROWS = 1_050_000
@@ -118,6 +121,27 @@ def test_ping_and_the_bare_address_say_ok(server: ClickHouseServer) -> None:
         status, _, body = request(server, "GET", path)
         assert (status, body) == (200, b"Ok.\n")
     assert request(server, "GET", "/nothing-here")[0] == 404
+
+
+def test_who_speaks_tls_is_answered_before_a_line_has_ended(server: ClickHouseServer) -> None:
+    with socket.create_connection((HOST, server.port), timeout=10) as client:
+        client.sendall(b"\x16\x03\x01\x02\x00")  # how a client says hello
+        assert client.recv(64).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_server_that_is_started_again_has_its_port_again(tmp_path: Path) -> None:
+    port = next(port for port in random.sample(range(20_000, 32_000), 100) if is_free(port))
+    running = ClickHouseServer(tmp_path, port)
+    running.start()
+    with socket.create_connection((HOST, port), timeout=10) as client:
+        client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(4096)
+        running.stop()  # ends the connection first, so that it lingers on that side
+        while client.recv(4096):
+            pass
+    running.start()
+    running.stop()
+    assert running.port == port
 
 
 def test_a_query_comes_back_with_its_types(client: Any) -> None:

@@ -67,7 +67,7 @@ class Scene:
 
 @contextmanager
 def dashboard_scene(
-    stack: EmbeddedStack, folder: Path, plan: Plan, calm_seconds: float = 0, flush_max_events: int = 1_500
+    stack: EmbeddedStack, folder: Path, plan: Plan, calm_seconds: float = 0, flush_max_events: int = 2_500
 ) -> Iterator[Scene]:
     """Play it all and keep it running; `calm_seconds` is a pause between acts, for uncrowded pictures.
 

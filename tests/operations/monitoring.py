@@ -145,7 +145,14 @@ class Prometheus(_Server):
 
     def arguments(self) -> list[str]:
         """Its data stays in the folder."""
-        return [f"--storage.tsdb.path={self._folder}/data", "--log.level=warn"]
+        return [f"--storage.tsdb.path={self._folder}/data", "--log.level=warn", "--web.enable-lifecycle"]
+
+    def follow_rules(self, rules: str) -> None:
+        """Follow these rules from now on, in the file rules.yml that its configuration names."""
+        (self._folder / "rules.yml").write_text(rules, encoding="utf-8")
+        asked = urllib.request.Request(f"{self.url}/-/reload", method="POST")  # noqa: S310
+        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+            assert answer.status == 200
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The instant vector of an expression now: `metric` (labels) and `value` (time, text) of each sample."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,7 @@ def start_secured_stack(folder: Path) -> SecuredStack:
     certificates = folder / "certificates"
     make_server(certificates, "broker", make_authority(certificates, "ca"))
     make_authority(certificates, "other-ca")
-    passwords = {user: f"{CANARY}-{user}" for user in ("broker", "root", "nobody", *ROLES)}
+    passwords = {user: f"{CANARY}-{user}" for user in ("broker", "root", "nobody", "stranger", *ROLES)}
     stack = SecuredStack(
         folder,
         KafkaBroker(folder, 0, BrokerSecurity(certificates, passwords)),
@@ -136,8 +137,9 @@ def start_secured_stack(folder: Path) -> SecuredStack:
         passwords,
     )
     try:
-        stack.broker.start()
-        stack.clickhouse.start()
+        with ThreadPoolExecutor(2) as pool:
+            for started in [pool.submit(stack.broker.start), pool.submit(stack.clickhouse.start)]:
+                started.result()
     except BaseException:
         stack.stop()
         raise

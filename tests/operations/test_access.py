@@ -114,6 +114,7 @@ def test_a_channel_with_a_secret_of_the_example_is_not_opened(tmp_path: Path) ->
         ({"KAFKA_CA_FILE": "ca.pem"}, "does not encrypt"),
         ({"CLICKHOUSE_CA_FILE": "ca.pem"}, "clickhouse_secure is off"),
         ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, "kafka_security_protocol = 'TLS'"),
+        ({"METRICS_TOKEN": f"{CANARY} 秘密"}, "metrics_token travels in an HTTP header"),
     ],
 )
 def test_settings_that_would_be_less_safe_than_they_look_are_refused(

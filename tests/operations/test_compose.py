@@ -35,7 +35,10 @@ def loader() -> Path:
     if not built.exists():
         part = built.with_name(f"{built.name}.{os.getpid()}")
         built.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([go, "build", "-o", part, "."], cwd=LOADER, check=True, timeout=280)
+        # Without optimisation and without C it is built in half the time.
+        quick = ["-gcflags=all=-N -l", "-ldflags=-s -w"]
+        without_c = os.environ | {"CGO_ENABLED": "0"}
+        subprocess.run([go, "build", *quick, "-o", part, "."], cwd=LOADER, env=without_c, check=True, timeout=280)
         part.rename(built)
     return built
 

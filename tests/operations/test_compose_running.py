@@ -31,6 +31,7 @@ from infra.embedded.clickhouse import ClickHouseServer
 from infra.embedded.java import find_java
 from infra.embedded.kafka import HOST, answers, free_port
 from infra.embedded.maven import KAFKA_VERSION, kafka_jars
+from infra.grafana.panels import RUNBOOKS
 from schemas.topics import MESSAGES
 from sinks.clickhouse import ClickHouse
 from streams.doctor.clickhouse import TESTED_VERSION
@@ -81,6 +82,7 @@ def test_grafana_is_given_what_its_data_sources_ask_for() -> None:
     path = YAML(typ="safe").load(provider.read_text(encoding="utf-8"))["providers"][0]["options"]["path"]
     assert f"./infra/grafana:{path}:ro" in SERVICES["grafana"]["volumes"]
     assert list((ROOT / "infra" / "grafana").glob("*.json"))
+    assert f"./infra/runbooks:/usr/share/grafana{RUNBOOKS}:ro" in SERVICES["grafana"]["volumes"], "panels link there"
 
 
 @pytest.fixture(scope="module")

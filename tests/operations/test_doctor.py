@@ -62,13 +62,6 @@ class Doctor:
         return answer.stdout
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """A stack of its own: the doctor finds whatever another test has left on the shared one."""
-    with EmbeddedStack(tmp_path_factory.mktemp("stack"), kafka_port=0, clickhouse_port=0) as running:
-        yield running
-
-
 @pytest.fixture
 def doctor(stack: EmbeddedStack) -> Doctor:
     return Doctor(stack)

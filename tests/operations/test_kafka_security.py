@@ -7,7 +7,8 @@ import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,46 @@ OTHER_RULES = {
 }
 
 
+EVENTS = "".join(
+    json.dumps(
+        {
+            "event_id": f"e{number}", "event_type": "message", "schema_version": 1, "kind": "text",
+            "occurred_at": f"2026-01-05T08:0{number}:00Z", "community_id": COMMUNITY, "member_id": f"王芳{number}",
+        },
+        ensure_ascii=False,
+    ) + "\n"
+    for number in range(3)
+) + f'{{"event_type": "message", "community_id": "{COMMUNITY}"}}\n'  # fmt: skip
+
+Ended = subprocess.CompletedProcess[str]
+Refused = Mapping[tuple[str, str], Future[Ended]]
+KAFKA_PROGRAMS = {
+    "worker": ("worker", ["worker"], "group qunpulse"),
+    "apply": ("admin", ["topics", "apply"], "community.alerts.v1"),
+    "feed": ("feeder", ["feed", "{folder}/events.ndjson"], MESSAGES),
+    "mute": (
+        "operator",
+        ["alerts", "mute", "--community", COMMUNITY, "--for", "1h", "--reason", "节日"],
+        "community.commands.v1",
+    ),
+    "deliver": ("deliver", ["alerts", "deliver", "--rules", "{folder}/rules.yaml"], "community.alerts.v1"),
+}
+"""Each with its user, its command line, and what it may not do when nobody allows it anything."""
+SLOW_TO_START = {"worker", "deliver"}
+"""They are refused by the same check as the others: what is said of a password or a CA is shown by those."""
+KAFKA_TROUBLES = {
+    "password": "refused the password of user {user}",
+    "authority": "is not vouched for by the CA",
+    "rights": "does not allow user stranger",
+}
+CLICKHOUSE_PROGRAMS = {"worker": "worker", "status": "operator"}
+CLICKHOUSE_TROUBLES = {
+    "own authority": "QUNPULSE_CLICKHOUSE_CA_FILE",
+    "own password": "QUNPULSE_CLICKHOUSE_PASSWORD",
+    "plain HTTP": "QUNPULSE_CLICKHOUSE_CA_FILE",
+}
+
+
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredStack]:
     """The secured broker with topics and ACLs as its administrators make them, by our own commands."""
@@ -66,20 +107,8 @@ def parse(secured: SecuredStack) -> Iterator[Parse]:
 @pytest.fixture
 def events(tmp_path: Path) -> Path:
     """A file of three events and a broken line, in Chinese."""
-    lines = [
-        json.dumps(
-            {
-                "event_id": f"e{number}", "event_type": "message", "schema_version": 1, "kind": "text",
-                "occurred_at": f"2026-01-05T08:0{number}:00Z", "community_id": COMMUNITY, "member_id": f"王芳{number}",
-            },
-            ensure_ascii=False,
-        )
-        for number in range(3)
-    ]  # fmt: skip
     path = tmp_path / "events.ndjson"
-    path.write_text(
-        "\n".join([*lines, '{"event_type": "message", "community_id": "群-早起"}']) + "\n", encoding="utf-8"
-    )
+    path.write_text(EVENTS, encoding="utf-8")
     return path
 
 
@@ -111,46 +140,85 @@ def test_acls_are_applied_once_and_nothing_is_granted_to_anybody_else(secured: S
     assert {(acl.principal, acl.resource_pattern.resource_name, acl.operation.name) for acl in found} == listed
 
 
-@pytest.mark.parametrize("trouble", ["password", "authority", "rights"])
-@pytest.mark.parametrize("program", ["worker", "apply", "feed", "mute", "deliver"])
-def test_a_refusal_is_one_sentence_and_an_exit_code(
-    secured: SecuredStack, events: Path, tmp_path: Path, program: str, trouble: str
-) -> None:
-    rules = tmp_path / "rules.yaml"
-    rules.write_text(
-        "alerts:\n  channels:\n    ops:\n      url: ${OPS}\n  routes:\n    - channels: [ops]\n", encoding="utf-8"
-    )
-    user, arguments, lacks = {
-        "worker": ("worker", ["worker"], "group qunpulse"),
-        "apply": ("admin", ["topics", "apply"], "community.alerts.v1"),
-        "feed": ("feeder", ["feed", events], MESSAGES),
-        "mute": (
-            "operator",
-            ["alerts", "mute", "--community", COMMUNITY, "--for", "1h", "--reason", "节日"],
-            "community.commands.v1",
-        ),
-        "deliver": ("deliver", ["alerts", "deliver", "--rules", rules], "community.alerts.v1"),
-    }[program]
-    env = secured.settings(user) | {"OPS": "json://127.0.0.1:9/"}
-    expected = {"password": f"refused the password of user {user}", "authority": "is not vouched for by the CA"}
-    match trouble:
-        case "password":
-            env.pop("QUNPULSE_KAFKA_PASSWORD_FILE")
-            env["QUNPULSE_KAFKA_PASSWORD"] = f"{CANARY}-wrong"
-        case "authority":
-            env["QUNPULSE_KAFKA_CA_FILE"] = str(secured.certificates / "other-ca.pem")
-        case "rights":
-            env = secured.settings("nobody") | {"OPS": "json://127.0.0.1:9/"}
-            expected["rights"] = "does not allow user nobody"
-    done = secured.run(*map(str, arguments), env=env)
+@pytest.fixture(scope="module")
+def refused(
+    secured: SecuredStack, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Refused]:
+    """Every program in every trouble that a test asks for, some at a time, beside the tests."""
+    asked = [one.callspec.params for one in request.session.items if "refused" in getattr(one, "fixturenames", ())]
+    folder = tmp_path_factory.mktemp("refused")
+    (folder / "events.ndjson").write_text(EVENTS, encoding="utf-8")
+    (folder / "rules.yaml").write_text(json.dumps({"alerts": OTHER_RULES["alerts"]}), encoding="utf-8")
+    with ThreadPoolExecutor(3) as pool:
+        yield {
+            (program, trouble): pool.submit(
+                _refused_by_kafka if trouble in KAFKA_TROUBLES else _refused_by_clickhouse,
+                secured, folder, program, trouble,
+            )
+            for program, trouble in ((params["program"], params["trouble"]) for params in asked)
+        }  # fmt: skip
+
+
+def _refused_by_kafka(secured: SecuredStack, folder: Path, program: str, trouble: str) -> Ended:
+    user, arguments, _ = KAFKA_PROGRAMS[program]
+    env = secured.settings("stranger" if trouble == "rights" else user) | {"OPS": "json://127.0.0.1:9/"}
+    if trouble == "password":
+        env.pop("QUNPULSE_KAFKA_PASSWORD_FILE")
+        env["QUNPULSE_KAFKA_PASSWORD"] = f"{CANARY}-wrong"
+    elif trouble == "authority":
+        env["QUNPULSE_KAFKA_CA_FILE"] = str(secured.certificates / "other-ca.pem")
+    return secured.run(*(str(word).format(folder=folder) for word in arguments), env=env)
+
+
+def _refused_by_clickhouse(secured: SecuredStack, _: Path, program: str, trouble: str) -> Ended:
+    with clickhouse_front(
+        secured.clickhouse.port, secured.certificates / "broker.pem", {"writer": _password("writer")}
+    ) as front:
+        env = secured.settings(
+            CLICKHOUSE_PROGRAMS[program],
+            clickhouse_port=secured.clickhouse.port if trouble == "plain HTTP" else front.server_port,
+            clickhouse_secure=True,
+            clickhouse_ca_file=secured.certificates / ("other-ca.pem" if trouble == "own authority" else "ca.pem"),
+            clickhouse_user="writer",
+            clickhouse_password=f"{CANARY}-wrong" if trouble == "own password" else _password("writer"),
+        )
+        return secured.run(program, env=env)
+
+
+@pytest.mark.parametrize(
+    ("program", "trouble"),
+    [
+        pytest.param(program, trouble, marks=[pytest.mark.long] * (program in SLOW_TO_START and trouble != "rights"))
+        for program in KAFKA_PROGRAMS
+        for trouble in KAFKA_TROUBLES
+    ],
+)
+def test_a_refusal_is_one_sentence_and_an_exit_code(refused: Refused, program: str, trouble: str) -> None:
+    user, _, lacks = KAFKA_PROGRAMS[program]
+    said = _only_sentence(refused[program, trouble].result())
+    assert KAFKA_TROUBLES[trouble].format(user=user) in said
+    assert trouble != "rights" or lacks in said
+    assert trouble != "authority" or "other-ca.pem" in said
+
+
+@pytest.mark.parametrize(
+    ("program", "trouble"),
+    [
+        pytest.param(program, trouble, marks=[pytest.mark.long] * (program == "worker" and trouble != "own password"))
+        for program in CLICKHOUSE_PROGRAMS
+        for trouble in CLICKHOUSE_TROUBLES
+    ],
+)
+def test_clickhouse_that_does_not_let_us_in_is_one_sentence(refused: Refused, program: str, trouble: str) -> None:
+    assert CLICKHOUSE_TROUBLES[trouble] in _only_sentence(refused[program, trouble].result())
+
+
+def _only_sentence(done: Ended) -> str:
     assert done.returncode == 1, done
-    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(said) == 1, done.stderr
-    assert expected[trouble] in said[0]
-    assert trouble != "rights" or lacks in said[0]
-    assert trouble != "authority" or "other-ca.pem" in said[0]
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in done.stdout + done.stderr
     assert CANARY not in done.stdout + done.stderr
+    return said
 
 
 def test_a_missing_write_right_is_named_before_the_first_record_is_read(secured: SecuredStack) -> None:
@@ -240,14 +308,21 @@ def run(secured: SecuredStack, tmp_path_factory: pytest.TempPathFactory) -> Run:
         (campaign, member) = clickhouse.rows("SELECT campaign_id, member_id FROM qunpulse.referral_nodes LIMIT 1")[0]
         place = clickhouse.rows("SELECT topic, partition, offset FROM qunpulse.dead_letters LIMIT 1")[0]
         clickhouse.close()
-        do("operator", "alerts", "mute", "--community", COMMUNITY, "--for", "1h", "--reason", "节日")
-        do("operator", "alerts", "verdict", alert, "useful")
-        do("operator", "alerts", "show", alert)
-        do("operator", "alerts", "list")
-        do("operator", "deadletters", "show", "/".join(map(str, place)))
-        do("operator", "referrals", "explain", campaign, member)
-        do("admin", "identities", "import", accounts)
-        do("operator", "status")
+        with ThreadPoolExecutor(3) as pool:
+            for done in [
+                pool.submit(do, *command)
+                for command in (
+                    ("operator", "alerts", "mute", "--community", COMMUNITY, "--for", "1h", "--reason", "节日"),
+                    ("operator", "alerts", "verdict", alert, "useful"),
+                    ("operator", "alerts", "show", alert),
+                    ("operator", "alerts", "list"),
+                    ("operator", "deadletters", "show", "/".join(map(str, place))),
+                    ("operator", "referrals", "explain", campaign, member),
+                    ("admin", "identities", "import", accounts),
+                    ("operator", "status"),
+                )
+            ]:
+                done.result()
         do("admin", "doctor")
         for program, printed_to in ((worker, log), (delivering, told)):
             program.send_signal(signal.SIGTERM)
@@ -303,29 +378,6 @@ def test_migrations_and_imports_need_exactly_what_the_script_gives_the_owner(run
     }
     assert needed - granted == set(), "programs would be refused"
     assert granted - needed == set(), "nothing needs these"
-
-
-@pytest.mark.parametrize("trouble", ["authority", "password", "plain HTTP"])
-@pytest.mark.parametrize("program", ["worker", "status"])
-def test_clickhouse_that_does_not_let_us_in_is_one_sentence(secured: SecuredStack, program: str, trouble: str) -> None:
-    user = "worker" if program == "worker" else "operator"
-    with clickhouse_front(
-        secured.clickhouse.port, secured.certificates / "broker.pem", {"writer": _password("writer")}
-    ) as front:
-        env = secured.settings(
-            user, clickhouse_port=front.server_port, clickhouse_secure=True,
-            clickhouse_ca_file=secured.certificates / ("other-ca.pem" if trouble == "authority" else "ca.pem"),
-            clickhouse_user="writer",
-            clickhouse_password=f"{CANARY}-wrong" if trouble == "password" else _password("writer"),
-        )  # fmt: skip
-        if trouble == "plain HTTP":
-            env["QUNPULSE_CLICKHOUSE_PORT"] = str(secured.clickhouse.port)
-        done = secured.run(program, env=env)
-    assert done.returncode == 1, done
-    (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert ("QUNPULSE_CLICKHOUSE_PASSWORD" if trouble == "password" else "QUNPULSE_CLICKHOUSE_CA_FILE") in said
-    assert "Traceback" not in done.stderr
-    assert CANARY not in done.stdout + done.stderr
 
 
 def test_nothing_that_was_printed_holds_a_password(run: Run) -> None:

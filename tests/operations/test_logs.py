@@ -135,15 +135,15 @@ def test_a_worker_with_json_logs_prints_nothing_else(pipeline: Pipeline) -> None
     first = pipeline.start_worker(log_format="json", log_level="debug")
     pipeline.wait_ready(first)
     second = pipeline.start_worker(log_format="json", log_level="debug")  # the group is shared out anew
-    pipeline.send_records([(MESSAGES, "群".encode(), b"{broken")])
-    pipeline.wait_consumed(1)
-    pipeline.wait_ready(second)
     refused = pipeline.start_worker(log_format="json", partitions=3)
     assert refused.wait(60) == 2
     last = json.loads(pipeline.log_of(refused).splitlines()[-1])
     assert (last["event"], last["level"]) == ("ended_with_error", "error")
     assert "QUNPULSE_PARTITIONS=4" in last["message"]
     pipeline.workers.remove(refused)
+    pipeline.send_records([(MESSAGES, "群".encode(), b"{broken")])
+    pipeline.wait_consumed(1)
+    pipeline.wait_ready(second)
     log = pipeline.log_of(first)
     pipeline.stop_workers()
     lines = [json.loads(line) for text in (log, pipeline.log_of(second)) for line in text.splitlines()]

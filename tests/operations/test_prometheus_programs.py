@@ -127,11 +127,19 @@ def test_the_real_programs_run(name: str) -> None:
     assert "version" in done.stdout + done.stderr
 
 
-def test_a_real_prometheus_scrapes_what_is_served(start_prometheus: StartPrometheus) -> None:
+def test_a_real_prometheus_scrapes_what_is_served_to_who_shows_the_token(
+    start_prometheus: StartPrometheus, tmp_path: Path
+) -> None:
     metrics = WorkerMetrics()
     metrics.partitions_assigned.set(3)
-    with ObservabilityServer(metrics.registry, heartbeat_age=lambda: 0, missing=list, port=0) as server:
-        prometheus = start_prometheus(scrape_all({"worker": server.port}, 0.2))
+    with ObservabilityServer(
+        metrics.registry, heartbeat_age=lambda: 0, missing=list, port=0, token="Kanarienvogel"
+    ) as server:
+        configuration = scrape_all({"worker": server.port}, 0.2)
+        (token := tmp_path / "metrics.token").write_text("Kanarienvogel\n", encoding="utf-8")
+        for job in configuration["scrape_configs"]:
+            job |= {"authorization": {"credentials_file": str(token)}}
+        prometheus = start_prometheus(configuration)
         prometheus.wait_scraped(2)
         assert prometheus.value("qunpulse_assigned_partitions") == 3
         assert [target["health"] for target in prometheus.targets()] == ["up"]

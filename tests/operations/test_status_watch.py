@@ -21,15 +21,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
+from infra.embedded.kafka import free_port
 from infra.embedded.stack import EmbeddedStack
 from schemas.topics import EVENT_TOPICS, MESSAGES
 from streams.accounts import Account, PartitionAccount
 from streams.cli.status_watch import Alert, Glance, drawn
-from tests.integration.test_cli_on_stack import CommandLine, _message
+from tests.command_line import CommandLine
+from tests.integration.test_cli_on_stack import _message
 from tests.pipeline import Pipeline
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATIENCE_SECONDS = 60.0
+TOKEN = "Kanarienvogel"
+NOT_SHOWN = "it tells only who shows its metrics_token; QUNPULSE_METRICS_TOKEN"
 
 
 class Terminal:
@@ -70,11 +74,11 @@ class Terminal:
 
 
 @contextmanager
-def _terminal(*command: str) -> Iterator[Terminal]:
+def _terminal(*command: str, **environment: str) -> Iterator[Terminal]:
     pid, screen = pty.fork()
     if pid == 0:
         # The width stands in the environment: the terminal is told its own only after the command may have asked.
-        os.environ.update(TERM="xterm-256color", PYTHONWARNINGS="default", COLUMNS="160", LINES="50")
+        os.environ.update(TERM="xterm-256color", PYTHONWARNINGS="default", COLUMNS="160", LINES="50", **environment)
         os.execv(sys.executable, [sys.executable, "-m", "streams.cli.main", *command])  # noqa: S606 - our own command
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
     terminal = Terminal(pid, screen)
@@ -93,10 +97,11 @@ def _terminal(*command: str) -> Iterator[Terminal]:
 def test_it_shows_what_is_landed_while_it_is_and_ends_cleanly_on_ctrl_c(
     pipeline: Pipeline, stack: EmbeddedStack
 ) -> None:
-    worker = pipeline.start_worker()
-    pipeline.wait_ready(worker)
-    with _terminal("status", "--watch", "--data", str(stack.data_dir)) as terminal:
-        terminal.wait_for(r"qunpulse \d{4}-\d\d-\d\d")
+    port = str(free_port())
+    pipeline.start_worker(metrics_port=port, metrics_token=TOKEN)
+    shown = {"QUNPULSE_METRICS_PORT": port, "QUNPULSE_METRICS_TOKEN": TOKEN}
+    with _terminal("status", "--watch", "--data", str(stack.data_dir), **shown) as terminal:
+        terminal.wait_for(r"qunpulse \d{4}-\d\d-\d\d .* worker .*ready")
         pipeline.send((MESSAGES, _message(number)) for number in range(200))
         terminal.wait_for(rf"{re.escape(MESSAGES)}\s+[1-9]\d*\s+\d+")  # a rate
         drawn_now = terminal.wait_for(rf"{re.escape(MESSAGES)}\s+0\s+200\s+.*")
@@ -110,6 +115,11 @@ def test_it_shows_what_is_landed_while_it_is_and_ends_cleanly_on_ctrl_c(
         assert "Traceback" not in terminal.seen
         assert terminal.seen.rindex("\x1b[?1049l") > terminal.seen.rindex("qunpulse 20"), "the screen is given back"
         assert terminal.seen.rindex("\x1b[?25h") > terminal.seen.rindex("\x1b[?25l"), "and so is the cursor"
+    says = CommandLine("--data", str(stack.data_dir), metrics_port=port)("status")
+    assert f"worker: not ready ({NOT_SHOWN} is not set here)" in says
+    says = CommandLine(stack, metrics_port=port, metrics_token=f"{TOKEN}-of-another")("status")
+    assert f"worker: not ready ({NOT_SHOWN} is another one)" in says
+    assert TOKEN not in says
     assert "--watch needs a terminal" in CommandLine(stack).run("status", "--watch").stderr
     assert "leave one of them out" in CommandLine(stack).run("status", "--watch", "--json").stderr
     assert json.loads(CommandLine(stack)("status", "--json"))["worker_ready"] in {True, False}

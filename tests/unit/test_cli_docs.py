@@ -16,8 +16,7 @@ from streams.cli.many_values import spread_values
 
 ROOT = Path(__file__).parents[2]
 README = "\n".join(
-    (ROOT / page).read_text(encoding="utf-8")
-    for page in ("README.md", "docs/referrals.md", "docs/questions.md", "docs/dashboards.md", "docs/operations.md")
+    page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 )  # read as one page
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
