@@ -200,6 +200,10 @@ class ChurnProgram:
         """Alert records to send."""
         return self.episodes.outbox()
 
+    def urgent(self) -> bool:
+        """Whether an alert to be told at once opened or is over."""
+        return self.episodes.urgent
+
     def settle(self, clock_ms: Ints) -> None:
         """Forget episodes that are over."""
         self.episodes.settle(clock_ms, self._context.partition.lateness_ms)
