@@ -67,10 +67,14 @@ def test_replayed_alerts_are_those_of_the_formula(tmp_path: Path) -> None:
     zone = np.array([zones.index("UTC") for _ in names])
     alerts = [one for one in played.alerts.values() if one.kind == "silent"]
     by_replay = calls_in(alerts, silences, feed.directory, zones, zone, member_of)
-    assert len(by_rule) > 30
-    assert sorted(zip(by_replay.silence.tolist(), by_replay.after_days.tolist(), strict=True)) == sorted(
-        zip(by_rule.silence.tolist(), by_rule.after_days.tolist(), strict=True)
-    )
+
+    def of_others(calls: Calls) -> list[tuple[int, int]]:
+        """Without those on members who came back the same day: the formula knows no hours, and they may be first."""
+        mine = silences.gap[calls.silence] != calls.after_days
+        return sorted(zip(calls.silence[mine].tolist(), calls.after_days[mine].tolist(), strict=True))
+
+    assert len(of_others(by_rule)) > 30
+    assert of_others(by_replay) == of_others(by_rule)
 
 
 def test_calls_are_judged_as_a_person_with_a_calendar_would() -> None:
