@@ -13,6 +13,7 @@ from streams.operators.base import NEVER, Batch, Ints, Mask, grown
 from streams.operators.program import ProgramContext
 
 _TIME_BITS = 44
+"""Above the times of a batch stands which of its members they are of."""
 _HEARD = ("message", "join")
 """What a member is heard of by, as far as a snapshot is concerned."""
 
@@ -55,8 +56,8 @@ class Missing:
         if old.any():
             order = np.argsort(member, kind="stable")
             latest = np.maximum(times, self._heard_ms[member])[order]
-            member_bits = member[order] << _TIME_BITS
-            latest = np.maximum.accumulate(member_bits | np.maximum(latest, 0)) - member_bits
+            other = np.concatenate(([0], np.cumsum(np.diff(member[order]) != 0))) << _TIME_BITS
+            latest = np.maximum.accumulate(other | latest) - other  # of each member by itself
             still = latest < self._listed_ms[arrivals.community[at[order]]]
             missing = np.sort(order[still])
         np.maximum.at(self._heard_ms, member, times)
