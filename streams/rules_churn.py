@@ -57,14 +57,14 @@ class SilentRules(EpisodeRules):
         default=3, description="Full silent days before which nothing is ever raised."
     )
     stay_away_chance: Chance = Field(
-        default=0.6,
+        default=0.55,
         description="Raised once the chance that the member stays away another 30 days is as large as this.",
     )
     latest_days: Annotated[int, Field(ge=3, le=60)] = Field(
-        default=30, description="Silent days after which nothing is raised any more; it would come too late to act."
+        default=18, description="Silent days after which nothing is raised any more; it would come too late to act."
     )
     strength: Annotated[float, Field(gt=0, le=1000)] = Field(
-        default=16.0, description="How many gaps of its own a member needs to weigh as much as members like it."
+        default=8.0, description="How many gaps of its own a member needs to weigh as much as members like it."
     )
     surprise_factor: Annotated[float, Field(ge=1, le=20)] = Field(
         default=3.0, description="Raised as well after so many times the longest of its last 16 gaps …"

@@ -17,10 +17,12 @@ ALERT_KEYS = {"alerts": ("alert_id",), "alert_mutes": ("mute_id",), "alert_verdi
               "alert_feeds": ("feed", "partition")}  # fmt: skip
 
 
-def alert_replay(rules: dict[str, Any] | None = None, **settings: Any) -> Replay:
-    """A partition with the alert program; ``rules`` as in a rules file."""
+def alert_replay(rules: dict[str, Any] | None = None, replay: bool = False, **settings: Any) -> Replay:
+    """A partition with the alert program; ``rules`` as in a rules file, ``replay``: of history."""
     current = Rules.model_validate(rules or {})
-    return Replay(programs_of=lambda context: [ChurnProgram(context, lambda: current)], keys=ALERT_KEYS, **settings)
+    return Replay(
+        programs_of=lambda context: [ChurnProgram(context, lambda: current, replay=replay)], keys=ALERT_KEYS, **settings
+    )
 
 
 def at(day: float, hour: float = 12) -> int:

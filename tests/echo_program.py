@@ -134,6 +134,10 @@ class EchoProgram:
         records, self._outbox = self._outbox, []
         return records
 
+    def urgent(self) -> bool:
+        """Nobody waits for what it sends."""
+        return False
+
     def settle(self, clock_ms: Ints) -> None:
         """Nothing is ever let go."""
 

@@ -100,7 +100,7 @@ class SilenceOracle:
         while due < one.rests_until:
             day += dt.timedelta(days=1)
             due = self._morning(day, zone)
-        return due if (day - one.days[-1]).days - 1 <= 30 else None
+        return due if (day - one.days[-1]).days - 1 <= 18 else None
 
     @staticmethod
     def _morning(day: dt.date, zone: ZoneInfo) -> int:
@@ -116,10 +116,10 @@ class SilenceOracle:
         busy = sum(recent >= edge for edge in (2, 4, 8))
         known = sum(len(days) >= edge for edge in (8, 25))
         curve = MODEL["silence"]["longer_than"][3 * busy + known]
-        for silent in range(3, 31):
+        for silent in range(3, 19):
             own = sum(gap > silent for gap in gaps)
             stays = sum(gap > silent + 30 for gap in gaps)
-            by_chance = (stays + 16 * curve[silent + 30]) / (own + 16 * curve[silent]) >= 0.6
+            by_chance = (stays + 8 * curve[silent + 30]) / (own + 8 * curve[silent]) >= 0.55
             if by_chance or silent >= math.ceil(3 * max(gaps)) + 4:
                 return silent
         return None

@@ -47,7 +47,8 @@ class SilentReport:
     """`silent` on the second part, as tuned on the first and as it ships."""
 
     tuned: SilenceLimits
-    on_first_part: Tried
+    on_first_part: list[Tried]
+    """What was tried there, the chosen one first; nothing where nothing was to be chosen."""
     replayed: Comparison
     shipped: Comparison
     curve: list[Point]
@@ -118,12 +119,12 @@ def backtest(feed: Feed, rules: Rules, split_share: float, tune_settings: bool, 
     model, report.remarks = fit_model(before, "the first part of the files")
     limits = limits_of(rules.alerts.silent)
     pace = Pace(rules.alerts.silent.cool_down_days, rules.alerts.silent.expire_days)
-    tried = None
+    tried: list[Tried] = []
     if tune_settings and len(before.day):
         say("tuning on the first part")
         tried = _tune(before, model, Span(first_day, split_day), limits, pace)
-        if tried is not None:
-            limits = tried.limits
+        if tried:
+            limits = tried[0].limits
     say("replaying")
     asked = set(range(split_day, last_day + 2 - BUYER_DAYS, _ASK_EVERY)) if len(whole.buyer) else set()
     chosen = _with(rules, limits)
@@ -154,11 +155,10 @@ def _with(rules: Rules, limits: SilenceLimits) -> Rules:
     return rules.model_copy(update={"alerts": rules.alerts.model_copy(update={"silent": tuned})})
 
 
-def _tune(before: History, model: ChurnModel, span: Span, limits: SilenceLimits, pace: Pace) -> Tried | None:
+def _tune(before: History, model: ChurnModel, span: Span, limits: SilenceLimits, pace: Pace) -> list[Tried]:
     days = active_days(before.member, before.day, before.last_day)
     curves, number = curves_of(model, before)
-    tried = tune(days, curves, number[before.community_of[days.member]], span, limits, pace)
-    return tried[0] if tried else None
+    return tune(days, curves, number[before.community_of[days.member]], span, limits, pace)
 
 
 def curves_of(model: ChurnModel, history: History) -> tuple[list[Curves], Ints]:
@@ -188,7 +188,7 @@ class _Scorer:
         self._number_of = numbers
 
     def silent(
-        self, played: Replayed, model: ChurnModel, limits: SilenceLimits, shipped: SilenceLimits, tried: Tried | None
+        self, played: Replayed, model: ChurnModel, limits: SilenceLimits, shipped: SilenceLimits, tried: list[Tried]
     ) -> SilentReport:
         """Score `silent`."""
         history = self._history
@@ -210,10 +210,9 @@ class _Scorer:
         ]
         mine = judge(calls, silences, self._span)
         other = judge(fixed_days(silences, comparison.fixed_days), silences, self._span)
-        nothing = Tried(limits, 0, float("nan"), float("nan"))
         return SilentReport(
             limits,
-            tried or nothing,
+            tried,
             comparison,
             as_shipped,
             curve,

@@ -15,7 +15,7 @@ from streams.return_curves import ActiveDays
 
 CHANCES = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
 LATEST = (10, 12, 14, 18, 21, 26, 30, 45, 60)
-STRENGTHS = (16.0, 64.0)
+STRENGTHS = (8.0, 16.0, 64.0, 256.0)
 
 WANTED_LEAD_PERCENT = -33.0
 """Lead wanted against fixed days on the first part: some more than the goal, since the second part is never as kind."""
@@ -29,6 +29,11 @@ class Tried:
     alerts: int
     precision_points: float
     lead_percent: float
+
+    @property
+    def early(self) -> bool:
+        """Whether it comes as early as wanted."""
+        return self.lead_percent <= WANTED_LEAD_PERCENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,21 @@ def tune(
         tried.append(Tried(limits, alerts, 100 * (precision - other_precision), 100 * (lead / other_lead - 1)))
 
     def rank(one: Tried) -> tuple[bool, float]:
-        early = one.lead_percent <= WANTED_LEAD_PERCENT
-        return (not early, -one.precision_points if early else one.lead_percent)
+        return (not one.early, -one.precision_points if one.early else one.lead_percent)
 
     return sorted(tried, key=rank)
+
+
+def best_for_all(tried: list[list[Tried]]) -> list[Tried]:
+    """The setting that has the wanted lead on every one of some feeds and loses least precision where it loses most.
+
+    Returns:
+        What it did on each of them; empty when no setting has the wanted lead everywhere.
+    """
+    early = [{one.limits: one for one in of_feed if one.early} for of_feed in tried]
+    everywhere = set.intersection(*(set(found) for found in early)) if early else set()
+    ways = [[found[limits] for found in early] for limits in everywhere]
+    return max(ways, key=lambda way: (min(one.precision_points for one in way), -way[0].alerts), default=[])
 
 
 def _figures(calls: Calls, silences: Silences, span: Span) -> tuple[float, float, int]:

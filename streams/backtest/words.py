@@ -8,10 +8,14 @@ from typing import Any
 
 from streams.backtest.comparing import Comparison, Estimate
 from streams.backtest.report import LapsedReport, Report, SilentReport
+from streams.backtest.tuning import Tried
 from streams.operators.alert_words import day_text
+from streams.operators.silence import SilenceLimits
 
 _HEAD = "| rule | alerts | a week per 1,000 members | precision 30 d | precision 90 d | recall | mean lead, days |"
 _RULE = "|---|---:|---:|---:|---:|---:|---:|"
+
+_NOT_FOR_MACHINES = ("lead_by_", "on_first_part")
 
 
 def markdown(report: Report) -> str:
@@ -33,14 +37,9 @@ def markdown(report: Report) -> str:
 
 
 def _silent(silent: SilentReport) -> list[str]:
-    limits, there = silent.tuned, silent.on_first_part
-    chosen = (
-        f"Settings: stay_away_chance {limits.stay_away_chance:g}, latest_days {limits.latest_days}, strength "
-        f"{limits.strength:g}"
-    )
-    if not math.isnan(there.lead_percent):
-        points, lead = f"{there.precision_points:+.1f}", f"{there.lead_percent:+.0f}"
-        chosen += f", chosen on the first part (there: precision {points} points, lead {lead} %)".replace("-", "−")
+    chosen = f"Settings: {settings_text(silent.tuned)}"
+    if silent.on_first_part:
+        chosen += f", chosen on the first part (there: {difference_text(silent.on_first_part[0])})"
     return [
         *_table("silent", silent.replayed),
         _verdict(silent.replayed),
@@ -51,6 +50,18 @@ def _silent(silent: SilentReport) -> list[str]:
         _verdict(silent.shipped),
         "",
     ]
+
+
+def settings_text(limits: SilenceLimits) -> str:
+    """The settings that are tuned, in words."""
+    return (
+        f"stay_away_chance {limits.stay_away_chance:g}, latest_days {limits.latest_days}, strength {limits.strength:g}"
+    )
+
+
+def difference_text(tried: Tried) -> str:
+    """How a setting differed from fixed days on the first part, in words."""
+    return f"precision {tried.precision_points:+.1f} points, lead {tried.lead_percent:+.0f} %".replace("-", "−")
 
 
 def _lapsed(lapsed: LapsedReport) -> list[str]:
@@ -67,7 +78,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
     def plain(found: Any) -> Any:
         if isinstance(found, dict):
-            return {name: plain(value) for name, value in found.items() if not name.startswith("lead_by_")}
+            return {name: plain(value) for name, value in found.items() if not name.startswith(_NOT_FOR_MACHINES)}
         if isinstance(found, list | tuple):
             return [plain(value) for value in found]
         return None if isinstance(found, float) and math.isnan(found) else found

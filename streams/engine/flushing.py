@@ -22,8 +22,12 @@ _CLEAN_KEYS = 200_000
 """Keys that have left the state of a partition after which they are deleted from ClickHouse too."""
 _BEHIND_FACTOR = 5
 """While a partition is behind, flushes come so much later: fewer and larger inserts, and nobody waits for freshness."""
+_URGENT_SECONDS = 0.2
+"""Where a person waits for an alert, a partition that is not behind is flushed so soon after its last flush."""
 _PAUSE_SECONDS = 0.3
 """A feed from which nothing came for so long has paused: what it brought is flushed without waiting for more."""
+_LEVEL_SECONDS = 3.0
+"""A partition that has applied all that stood in Kafka so long ago is not behind, though there is more by now."""
 _LOOK_SECONDS = 2.0
 _TOGETHER = 0.5
 """A partition that has waited this share of its interval goes along with one that is due: an insert costs ClickHouse
@@ -113,8 +117,10 @@ class Flushing:
         """The share of its interval that a partition has waited."""
         # Who is level with a feed that pours in is so for a moment only: it is behind until the feed pauses.
         many = owned.partition.unflushed_records >= self._settings.batch_max_records
-        behind = (many and now - owned.arrived_at < _PAUSE_SECONDS) or not owned.caught_up
+        behind = (many and now - owned.arrived_at < _PAUSE_SECONDS) or now - owned.level_at > _LEVEL_SECONDS
         interval_seconds = self._settings.flush_interval_seconds * (_BEHIND_FACTOR if behind else 1)
+        if not behind and owned.partition.urgent():
+            interval_seconds = min(interval_seconds, _URGENT_SECONDS)
         return (now - owned.flushed_at) / interval_seconds
 
     def _goes_along(self, owned: Owned, now: float, full: bool) -> bool:

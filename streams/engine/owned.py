@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sinks.claims import Claim
 from streams.engine.partition import Partition
+
+NEVER_LEVEL = -float("inf")
 
 
 @dataclass
@@ -26,4 +29,22 @@ class Owned:
     fetched_at: float = 0.0
     arrived_at: float = 0.0
     caught_up: bool = False
+    """Whether all that stood in Kafka at the last look is applied."""
+    level_at: float = NEVER_LEVEL
+    """When all that stood in Kafka at that time had been applied later on; a feed in which there is always something
+    new is level with its end at no look, and yet but a moment behind it."""
+    ends: Mapping[str, int] = field(default_factory=dict)
+    """Where its topics ended at ``ends_at``, until that is applied."""
+    ends_at: float = NEVER_LEVEL
     lost: bool = False
+
+    def note_ends(self, ends: Mapping[str, int], now: float) -> None:
+        """Its topics end there; once that is applied, it was level then."""
+        if not self.ends:
+            self.ends, self.ends_at = dict(ends), now
+
+    def note_applied(self) -> None:
+        """Records were applied: those that stood in Kafka at an earlier look may be done."""
+        accounts = self.partition.accounts
+        if self.ends and all(accounts[topic].next_offset >= end for topic, end in self.ends.items()):
+            self.level_at, self.ends = self.ends_at, {}

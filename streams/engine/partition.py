@@ -129,6 +129,10 @@ class Partition:
         known = len(self.state.directory.community_names) > 0
         return known and reference_ms // _MINUTE_MS > self._cut_now_ms // _MINUTE_MS
 
+    def urgent(self) -> bool:
+        """Whether a person waits for what the next flush will send."""
+        return any(program.urgent() for program in self.state.programs)
+
     def collect(self, claim: Claim, reference_ms: int, checkpoint_at_ms: int) -> FlushPlan:
         """Everything since the last flush, as one consistent cut; what it holds counts as written from here on."""
         plan = cut(self.state, claim, self.now_ms(reference_ms), checkpoint_at_ms)

@@ -256,6 +256,7 @@ class Worker:
         owned.looked_at = now
         at_end = await self._topics_at_end(owned)
         applied = partition.apply(at_end, self._clock.now_ms()) if partition.waiting else 0
+        owned.note_applied()
         owned.caught_up = len(at_end) == len(READ_TOPICS) and not partition.waiting
         if len(at_end) == len(READ_TOPICS) or applied:
             owned.fetched_at = max(owned.fetched_at, now)
@@ -279,7 +280,9 @@ class Worker:
         """Topics whose end, asked for now, we have read up to; with the number of arrivals at the time of asking."""
         partition = owned.partition
         number, arrivals = partition.number, partition.arrivals
+        asked_at = asyncio.get_running_loop().time()
         ends = await self.end_offsets({TP(topic, number) for topic in READ_TOPICS})
+        owned.note_ends({tp.topic: end for tp, end in ends.items()}, asked_at)
         for tp, end in ends.items():
             self._metrics.lag_records(tp.topic, number).set(max(end - partition.accounts[tp.topic].next_offset, 0))
             partition.fetched.note_end(tp.topic, end, self._clock.now_ms())

@@ -37,7 +37,8 @@ class Arrivals:
 
     ``reached_ms`` is, for each, the larger of its own time and the reference before it. ``active``: it shows that its
     member is there (a message or interaction of a non-staff sender, a paid order). ``of_type`` gives the positions of
-    the events of a type, in the order of the batch; ``leaves`` those of members that left, were removed or are gone.
+    the events of a type, in the order of the batch; ``leaves`` those of members that left, were removed or are gone,
+    also of those whom a roster snapshot missed, for whom there is no event.
     """
 
     occurred_at_ms: Ints
@@ -51,6 +52,28 @@ class Arrivals:
 
     def __len__(self) -> int:
         return len(self.occurred_at_ms)
+
+    def with_leaves(self, behind: Ints, members: Ints) -> Arrivals:
+        """The same with more members that leave, each behind the event at a position, at its time and of its
+        community."""
+        order = np.argsort(behind, kind="stable")
+        behind, members = behind[order], members[order]
+        at = behind + 1
+
+        def moved(positions: Ints) -> Ints:
+            shifted: Ints = positions + np.searchsorted(at, positions, "right")
+            return shifted
+
+        return Arrivals(
+            np.insert(self.occurred_at_ms, at, self.occurred_at_ms[behind]),
+            np.insert(self.community, at, self.community[behind]),
+            np.insert(self.member, at, members),
+            np.insert(self.reached_ms, at, self.reached_ms[behind]),
+            np.insert(self.active, at, False),
+            {name: moved(positions) for name, positions in self.of_type.items()},
+            np.sort(np.concatenate([moved(self.leaves), at + np.arange(len(at))])),
+            self.moments,
+        )
 
 
 def arrivals_of(batch: Batch, reference_ms: int) -> Arrivals:

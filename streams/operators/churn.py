@@ -18,6 +18,7 @@ from streams.operators.episodes import Episodes
 from streams.operators.health import HealthAlerts
 from streams.operators.lapsed import LapsedBuyers
 from streams.operators.left import LeftAlerts
+from streams.operators.missing import Missing
 from streams.operators.mutes import Mutes
 from streams.operators.outbox import OutboxRecord
 from streams.operators.program import ProgramContext, SideRecordError
@@ -61,6 +62,7 @@ class ChurnProgram:
         self.silent = SilentAlerts(self._context, self.health.release)
         self.lapsed = LapsedBuyers(self._context, self.health.release)
         self.left = LeftAlerts(self._context)
+        self._missing = Missing(context)
         self._reference_ms = NEVER
         self._written_ms = NEVER
         self._clock_ms = np.empty(0, np.int64)
@@ -72,7 +74,7 @@ class ChurnProgram:
             return
         self._refresh()
         self._note_platforms(batch)
-        arrivals = arrivals_of(batch, self._reference_ms)
+        arrivals = self._missing.apply(batch, arrivals_of(batch, self._reference_ms))
         communities = len(self._context.partition.directory.community_names)
         self._clock_ms = grown(self._clock_ms, communities, NEVER)
         self.health.apply(batch, arrivals)
@@ -185,6 +187,7 @@ class ChurnProgram:
             self.rhythms.restore(rows[Rhythms.name][1])
         if Purchases.name in rows:
             self.lapsed.purchases.restore(rows[Purchases.name][1])
+        self._missing.restored()
         self.health.restore(rows)
         self.left.restored()
         self._expect_all()
@@ -196,6 +199,10 @@ class ChurnProgram:
     def outbox(self) -> list[OutboxRecord]:
         """Alert records to send."""
         return self.episodes.outbox()
+
+    def urgent(self) -> bool:
+        """Whether an alert to be told at once opened or is over."""
+        return self.episodes.urgent
 
     def settle(self, clock_ms: Ints) -> None:
         """Forget episodes that are over."""

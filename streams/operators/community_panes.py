@@ -156,16 +156,6 @@ class CommunityPanes:
         rows["last_promotion_ms"] = last_promotion_ms
         return Seen(np.concatenate(checks), np.concatenate(quits))
 
-    def is_inside(self, members: Ints) -> Mask:
-        """Who was seen and has not left since."""
-        inside: Mask = self._inside[members] == 1
-        return inside
-
-    def set_right(self, community: int, members: Ints, inside: Mask) -> None:
-        """A complete snapshot says who of a community is in it."""
-        self._inside[members] = np.where(inside, 1, np.where(self._inside[members] == 0, 0, 2))
-        self._size[community] = int(np.count_nonzero(self._inside[members] == 1))
-
     # -- checkpoint ---------------------------------------------------------------------------------------------------
 
     def dirty_count(self) -> int:
@@ -251,7 +241,7 @@ def event_kinds(batch: Batch, arrivals: Arrivals) -> Ints:
     if joins is not None:
         bits = np.where(joins.where("action", "joined"), kernel.IS_JOIN | kernel.IS_IN, 0)
         bits |= np.where(joins.where("action", "present"), kernel.IS_IN, 0)
-        bits |= np.where(joins.where("action", "left"), kernel.IS_QUIT | kernel.IS_OUT, 0)
-        bits |= np.where(joins.where("action", "removed", "gone"), kernel.IS_OUT, 0)
+        bits |= np.where(joins.where("action", "left"), kernel.IS_QUIT, 0)
         kinds[arrivals.of_type["join"]] = bits
+    kinds[arrivals.leaves] |= kernel.IS_OUT
     return kinds

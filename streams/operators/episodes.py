@@ -74,6 +74,8 @@ class Episodes:
         self._endings: list[tuple[int, str]] = []
         self._changed: dict[str, AlertRecord] = {}
         self._outbox: dict[str, AlertRecord] = {}
+        self.urgent = False
+        """Whether somebody is to be told at once of what changed since the last :meth:`outbox`."""
         self._dirty: set[str] = set()
         self._gone: list[str] = []
         self._verdicts: dict[tuple[str, str], CommandRecord] = {}
@@ -241,6 +243,7 @@ class Episodes:
     def _show(self, record: AlertRecord) -> None:
         self._changed[record.alert_id] = record
         self._outbox[record.alert_id] = record
+        self.urgent = self.urgent or (record.urgency == "now" and not record.replay)
 
     def _find(self, alert_id: str) -> _Episode | None:
         subject = self._subject_of.get(alert_id)
@@ -305,5 +308,5 @@ class Episodes:
 
     def outbox(self) -> list[OutboxRecord]:
         """The latest revision of every episode that changed since the last call."""
-        records, self._outbox = self._outbox, {}
+        records, self._outbox, self.urgent = self._outbox, {}, False
         return [OutboxRecord(ALERTS, one.alert_id, one.alert_id, one.revision, encode(one)) for one in records.values()]

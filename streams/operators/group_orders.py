@@ -171,6 +171,10 @@ class GroupOrders:
         records, self._outbox = self._outbox, []
         return records
 
+    def urgent(self) -> bool:
+        """Nobody waits for what it sends."""
+        return False
+
     def restore(self, rows: Mapping[str, tuple[pa.Array, pa.Array]]) -> None:
         """Take its orders back."""
         if STATE not in rows:

@@ -64,7 +64,6 @@ class HealthAlerts:
         self._violations.apply(batch, arrivals, pane, reached)
         self._resync.apply(batch, arrivals)
         self._resync.advance(moments)
-        self._set_right()
 
     def advance(self, moments: Moments) -> None:
         """Let time pass."""
@@ -87,12 +86,6 @@ class HealthAlerts:
     def _judge(self, seen: Seen, moments: Moments) -> None:
         self.checks.judge(seen.checks, moments)
         self.panes.watched[: len(self.checks.unwatched())] = ~self.checks.unwatched()
-
-    def _set_right(self) -> None:
-        partition = self._context.partition
-        for community in partition.members.set_right:
-            members = np.flatnonzero(partition.directory.community_of == community)
-            self.panes.set_right(community, members, ~partition.members.missed(members))
 
     def _pane(self, community: Ints, time_ms: Ints) -> Ints:
         """Pane of each time: the local date at so many hours before it."""

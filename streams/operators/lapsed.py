@@ -132,7 +132,7 @@ class LapsedBuyers:
             return
         members = self.purchases.members(slots)
         tiers = self._context.tiers
-        wanted = ~tiers.is_staff(members) & ~self._context.partition.members.missed(members)
+        wanted = ~tiers.is_staff(members)
         slots, members, due_ms, stale = slots[wanted], members[wanted], due_ms[wanted], stale[wanted]
         community = self._context.community_of(members)
         self._context.rhythms.room(int(members.max(initial=-1)) + 1)

@@ -86,10 +86,10 @@ class Members:
         self._dirty = np.empty(0, np.bool_)
         self._new_days = np.empty(0, np.bool_)
         self._size = np.empty(0, np.int64)
-        self.set_right: list[int] = []
-        """Communities that a complete snapshot set right in the last batch."""
         self.roster_breaks: list[tuple[int, bool]] = []
         """As `Roster.breaks` has them."""
+        self.snapshots: list[tuple[int, int]] = []
+        """As `Roster.completions` has them."""
 
     def __len__(self) -> int:
         return len(self._directory.member_ids)
@@ -113,7 +113,7 @@ class Members:
             Communities whose roster size, or need of a resync, may have changed.
         """
         self._room()
-        self.set_right, self.roster_breaks = [], []
+        self.roster_breaks, self.snapshots = [], []
         touched = distinct(np.concatenate([events.member for events in batch.by_type.values()]))
         before = self._in_roster(touched)
         self._see(batch)
@@ -127,7 +127,7 @@ class Members:
         joins = batch.get("join")
         if joins is not None:
             completed, resync_changed = self._roster.apply(joins)
-            self.set_right, self.roster_breaks = completed, self._roster.breaks
+            self.roster_breaks, self.snapshots = self._roster.breaks, self._roster.completions
             if completed:
                 self._recount(completed)
             changed += completed + resync_changed
@@ -213,11 +213,13 @@ class Members:
         status, _ = status_of(rows, self._roster.missed_ms(self._directory.community_of[members], heard_ms(rows)))
         return status.astype(np.int64)
 
-    def missed(self, members: Ints) -> Mask:
-        """Members that a complete snapshot missed since they were last heard of: they left, and no event said so."""
-        rows = self._rows.of(members, "roster", "posted_ms")
-        missed: Mask = self._roster.missed_ms(self._directory.community_of[members], heard_ms(rows)) != NEVER
-        return missed
+    def heard_ms(self, members: Ints) -> Ints:
+        """When members were last heard of, as far as a snapshot is concerned; NEVER who was not."""
+        return heard_ms(self._rows.of(members, "roster", "posted_ms"))
+
+    def latest_snapshots_ms(self, communities: int) -> Ints:
+        """As `Roster.latest_ms` has them."""
+        return self._roster.latest_ms(communities)
 
     def missed_ms(self, members: Ints) -> Ints:
         """Time of the first complete snapshot since each member was last heard of; NEVER where it is not missing."""

@@ -76,6 +76,9 @@ class Program(Protocol):
     def outbox(self) -> list[OutboxRecord]:
         """Records to send once the checkpoint stands; calling it empties it."""
 
+    def urgent(self) -> bool:
+        """Whether a person waits for a record that :meth:`outbox` would give: then a live partition is flushed soon."""
+
     def settle(self, clock_ms: Ints) -> None:
         """Let go of what can change no more, given each community's event clock."""
 

@@ -204,6 +204,10 @@ class ReferralFacts:
                 self._asks.restore(name, *rows[name])
         self._news.look_at_all()
 
+    def urgent(self) -> bool:
+        """Nobody waits for what it sends."""
+        return False
+
     def sizes(self) -> dict[str, int]:
         """Referees watched, and members whose first times are kept."""
         return {"referral_referees": len(self._news.watched), "referral_firsts": len(self._first_times)}

@@ -130,6 +130,10 @@ class ReferralForest(CreditedForest):
         """It sends nothing."""
         return []
 
+    def urgent(self) -> bool:
+        """Nobody waits for what it sends."""
+        return False
+
     # -- state --------------------------------------------------------------------------------------------------------
 
     def dirty(self) -> list[StateRows]:

@@ -242,6 +242,10 @@ class ReferralTargets:
         self._review.clear()  # all of it was worked out before the checkpoint
         self._new_targets.clear()
 
+    def urgent(self) -> bool:
+        """Nobody waits for what it sends."""
+        return False
+
     def sizes(self) -> dict[str, int]:
         """Members and groups with an open target."""
         return {"milestones": len(self._standing)}

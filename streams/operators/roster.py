@@ -142,6 +142,9 @@ class Roster:
         self._dirty: set[int] = set()
         self.breaks: list[tuple[int, bool]] = []
         """Of the last batch of joins: with which of them a chain broke (True) or was whole again, in their order."""
+        self.completions: list[tuple[int, int]] = []
+        """Of the last batch of joins: with which of them a snapshot was complete, and the time (ms) of the community's
+        latest snapshot by then."""
 
     def missed_ms(self, community: Ints, heard_ms: Ints) -> Ints:
         """Time of the first complete snapshot of the community after the given time, NEVER when there is none."""
@@ -153,6 +156,13 @@ class Roster:
             same = (at < len(self._complete_keys)) & ((found >> _TIME_BITS).astype(np.int64) == community)
             result[same] = (found[same] & _TIME).astype(np.int64)
         return result
+
+    def latest_ms(self, communities: int) -> Ints:
+        """Time of each community's latest complete snapshot, NEVER when there is none."""
+        latest = np.full(communities, NEVER, np.int64)
+        for number, times in self._complete_ms.items():
+            latest[number] = times[-1]
+        return latest
 
     def resync_needed(self, communities: int) -> Mask:
         """Communities whose version chain is broken since their last complete snapshot."""
@@ -169,7 +179,7 @@ class Roster:
         columns = joins.columns
         linked = columns.given("roster_version_after")
         listed = columns.given("snapshot_id") & columns.given("snapshot_size") & joins.where("action", "present")
-        self.breaks = []
+        self.breaks, self.completions = [], []
         completed: set[int] = set()
         changed: set[int] = set()
         for at in np.flatnonzero(linked | listed).tolist():
@@ -178,6 +188,7 @@ class Roster:
                 self._link(community, time_ms, columns, at)
             if listed[at] and self._add_line(community, int(joins.member[at]), time_ms, columns, at):
                 completed.add(community)
+                self.completions.append((at, self._complete_ms[community][-1]))
             chain = self._chains.get(community)
             broken = chain is not None and chain.broken
             if broken != (community in self._resync_needed):

@@ -7,8 +7,8 @@ Two questions, whichever is answered first:
   Van Ryzin 1976, JASA 71): with few gaps the community speaks, with many the member. Own gaps longer than t keep the
   chance low until t has passed them: who comes weekly is not missed after eight days.
 * *Rhythm*: has it never been silent for nearly so long? `surprise_factor` times its longest kept gap plus
-  `surprise_days`: 7 days for who comes daily, 25 for who comes weekly. Few alerts come from here; they are about those
-  with a habit.
+  `surprise_days`: 7 days for who comes daily, 13 for who comes every third day. Few alerts come from here; they are
+  about those with a habit.
 
 After `latest_days` nothing is opened any more: it would be too late to act, and no news.
 """
@@ -38,9 +38,9 @@ class SilenceLimits:
 
     min_active_days: int = 4
     min_silent_days: int = 3
-    stay_away_chance: float = 0.6
-    latest_days: int = 30
-    strength: float = 16.0
+    stay_away_chance: float = 0.55
+    latest_days: int = 18
+    strength: float = 8.0
     surprise_factor: float = 3.0
     surprise_days: int = 4
 

@@ -183,7 +183,7 @@ class SilentAlerts:
         if len(members) == 0:
             return
         tiers = self._context.tiers
-        wanted = ~tiers.is_staff(members) & ~self._context.partition.members.missed(members)
+        wanted = ~tiers.is_staff(members)
         members, due_ms, stale = members[wanted], due_ms[wanted], stale[wanted]
         community = self._context.community_of(members)
         last = self._rhythms.last_day(members)

@@ -215,6 +215,10 @@ class TouchProgram:
         records, self._outbox = self._outbox, []
         return records
 
+    def urgent(self) -> bool:
+        """Nobody waits for what it sends."""
+        return False
+
     def settle(self, clock_ms: Ints) -> None:
         """What it keeps is little: a row per member who was ever told something or checks in."""
 

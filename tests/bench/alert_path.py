@@ -34,6 +34,7 @@ from schemas.alerts import alert_id, decode_alert
 from schemas.partitioning import partition_for
 from schemas.topics import ALERTS, JOINS
 from sinks.clickhouse import ClickHouse
+from streams.settings import Settings
 from tests.batches import event
 from tests.bench.delivering import delivering
 from tests.pipeline import Pipeline
@@ -43,6 +44,8 @@ GOAL_SECONDS = 3.0
 HOPS = ("applied", "raised", "read", "received")
 """What is timed behind the event's acknowledgement, in this order."""
 SLOWEST = 3
+AS_SHIPPED = ("flush_interval_seconds", "insert_timeout_seconds", "session_timeout_seconds")
+"""Settings that tests shorten."""
 RULES = """
 alerts:
   channels: {{ops: {{url: '{url}', per_minute: 6000}}}}
@@ -111,7 +114,7 @@ def measure(members: int, per_second: float) -> dict[str, Any]:
         rules = Path(name) / "rules.yaml"
         rules.write_text(RULES.format(url=web.url()))
         worker = pipeline.start_worker(
-            clock_mode="live", rules_file=rules, flush_interval_seconds=1.0, insert_timeout_seconds=30
+            clock_mode="live", rules_file=rules, **{name: getattr(Settings(), name) for name in AS_SHIPPED}
         )
         scene = Scene(pipeline, stack.kafka_bootstrap_servers, members)
         web.script = scene.note
@@ -121,7 +124,6 @@ def measure(members: int, per_second: float) -> dict[str, Any]:
                 for number in range(members):
                     scene.move(number, "joined")
                 pipeline.wait_landed()
-                time.sleep(10)  # the delivery process has joined its group by then
                 begun = time.monotonic()
                 for step in range(2 * members):
                     time.sleep(max(0.0, begun + step / per_second - time.monotonic()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from infra.embedded.stack import EmbeddedStack
 from schemas.topics import MESSAGES, ORDERS
+from streams.app import _alerting
 from streams.backtest.events import read_feed
 from streams.backtest.replay import history_in
 from streams.cli.main import app
@@ -16,8 +19,9 @@ from streams.errors import ConfigError
 from streams.model_file import load_model
 from streams.model_fit import fit_buyers, fit_silence
 from streams.rules_model import Rules
+from streams.settings import Settings
 from tests.alert_replay import buys
-from tests.pipeline import Pipeline
+from tests.pipeline import WORKER, Pipeline
 from tests.unit.test_backtest import habits, write
 
 
@@ -50,9 +54,7 @@ def test_a_model_fitted_on_clickhouse_is_the_one_fitted_on_the_events(
     assert found.buyers.customers == buyers.customers
     assert found.buyers.log_likelihood == pytest.approx(buyers.log_likelihood, abs=0.01)
     assert tuple(found.buyers.parameters)[:2] == pytest.approx(tuple(buyers.parameters)[:2], rel=1e-3)
-
-    pipeline.start_worker(churn_model_file=out)
-    pipeline.stop_workers()
+    assert _alerting(Settings(churn_model_file=out)).model == found
 
 
 def test_a_model_file_that_is_none_stops_with_a_sentence(tmp_path: Path) -> None:
@@ -62,3 +64,8 @@ def test_a_model_file_that_is_none_stops_with_a_sentence(tmp_path: Path) -> None
         load_model(broken)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_model(tmp_path / "absent.json")
+    environment = os.environ | {"QUNPULSE_CHURN_MODEL_FILE": str(broken)}
+    worker = subprocess.run(WORKER, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert worker.returncode == 2
+    assert f"churn model {broken}" in worker.stderr
+    assert "Traceback" not in worker.stderr

@@ -147,14 +147,17 @@ def settings(tmp_path: Path) -> dict[str, Any]:
     return {"batch_max_records": 200, "buffer_max_records": 200, "flush_interval_seconds": 0.1, "rules_file": rules}
 
 
-def test_alerts_are_the_same_set_when_a_worker_is_killed_behind_every_step_of_a_flush(
+@pytest.mark.parametrize(
+    "steps", [("events", "state", "outbox"), pytest.param(get_args(Step), marks=pytest.mark.long)], ids=len
+)
+def test_alerts_are_the_same_set_when_a_worker_is_killed_behind_steps_of_a_flush(
     pipeline: Pipeline,
     stack: EmbeddedStack,
     settings: dict[str, Any],
     feed: list[Event],
     whole: list[dict[str, Said]],
+    steps: tuple[Step, ...],
 ) -> None:
-    steps = get_args(Step)
     pipeline.send([(TOPIC_OF[one["event_type"]], one) for one in feed])
     smaller = {"batch_max_records": 50, "buffer_max_records": 50, "flush_max_events": 100}
     settings |= smaller | {"insert_timeout_seconds": 1}  # all partitions flush together: enough flushes to die behind

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from streams.backtest.docs import BEGIN, END
+from streams.backtest.words import settings_text
+from streams.operators.silent_alerts import limits_of
 from streams.rules import load_rules
 from streams.rules_churn import EpisodeRules, Holiday, LapsedBuyerRules, SilentRules, TierRules
 from streams.rules_health import (
@@ -22,6 +24,7 @@ from streams.rules_health import (
     UnansweredRules,
     ZombieRules,
 )
+from streams.rules_model import Rules
 from streams.rules_parts import Section
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -82,5 +85,6 @@ def test_the_backtest_page_has_tables_for_all_feeds_and_their_pictures() -> None
     written = page.partition(BEGIN)[2].partition(END)[0]
     assert written.count("| `silent` |") == 3
     assert "| `lapsed_buyer` |" in written
+    assert f"| {settings_text(limits_of(Rules().alerts.silent))} (these ship) |" in written
     for name in ("qa_load", "gitter", "online_retail"):
         assert (DOCS / "images" / f"backtest-{name}.png").read_bytes().startswith(b"\x89PNG")

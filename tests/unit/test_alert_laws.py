@@ -323,3 +323,19 @@ def test_a_forgotten_member_has_no_open_alert_any_more() -> None:
     replay.flush(at(29))
     (alert,) = alerts(replay)
     assert (alert["state"], alert["urgency"]) == ("expired", "nobody")
+
+
+def test_only_what_somebody_is_told_at_once_and_now_is_urgent() -> None:
+    at_once = {"alerts": {"left": {"at_once_tiers": ["ordinary"]}}}
+    joined, left = moves(DAILY, 0, "joined"), moves(DAILY, 1, "left")
+    for rules, urgent in ((at_once, True), ({}, False)):
+        replay = alert_replay(rules)
+        replay.send(joined, left)
+        replay.drain()
+        assert replay.partition.urgent() == urgent
+        replay.flush()
+        assert not replay.partition.urgent()
+    history = alert_replay(at_once, replay=True)
+    history.send(joined, left)
+    history.drain()
+    assert not history.partition.urgent()

@@ -17,7 +17,7 @@ from prometheus_client import generate_latest
 
 from schemas.codec import Decoder
 from schemas.partitioning import partition_for
-from schemas.topics import EVENT_TOPICS, MESSAGES
+from schemas.topics import EVENT_TOPICS, MESSAGES, READ_TOPICS
 from sinks.claims import Claim
 from streams.app import create_app
 from streams.engine.owned import Owned
@@ -263,6 +263,39 @@ def test_lag_and_freshness_grow_while_nothing_can_be_written() -> None:
         newest = metric("qunpulse_event_clock_seconds", labels)
         owned.caught_up = False
         assert metric("qunpulse_lag_seconds", labels) == pytest.approx(clock.ms / 1000 - newest)
+
+    run(test())
+
+
+def test_a_partition_that_is_never_level_with_its_end_is_level_with_where_that_was() -> None:
+    async def test() -> None:
+        world = World()
+        ends = dict.fromkeys(READ_TOPICS, 0)
+        world.receive(0, 1)
+        world.owned.note_ends(ends | {MESSAGES: 3}, now=10.0)  # one more is there, not fetched yet
+        world.partition.apply(dict.fromkeys(EVENT_TOPICS, 99), 0)
+        world.owned.note_applied()
+        assert world.owned.level_at < 0
+        world.receive(2)
+        world.owned.note_ends(ends | {MESSAGES: 4}, now=10.1)  # and another one
+        world.partition.apply(dict.fromkeys(EVENT_TOPICS, 99), 0)
+        world.owned.note_applied()
+        assert world.owned.level_at == 10.0
+
+    run(test())
+
+
+def test_what_somebody_waits_for_is_flushed_soon_unless_the_partition_is_behind() -> None:
+    async def test() -> None:
+        world = World()
+        waited = world.worker._flushing._waited
+        world.owned.flushed_at = 100.0
+        world.owned.level_at = 100.0
+        assert waited(world.owned, 100.25) == pytest.approx(0.25)
+        world.partition.urgent = lambda: True  # type: ignore[method-assign]
+        assert waited(world.owned, 100.25) > 1
+        world.owned.level_at = 0.0
+        assert waited(world.owned, 100.25) == pytest.approx(0.05)
 
     run(test())
 

@@ -137,6 +137,15 @@ def test_a_drop_is_over_when_the_community_is_itself_again() -> None:
     assert at(45, 9) <= drop["resolved_at"].timestamp() * 1000 <= at(52, 9)
 
 
+def test_what_wavers_between_both_thresholds_is_one_drop() -> None:
+    """A third of the usual one day, more than half the next: above what opens a drop, below what ends it."""
+    replay = alert_replay({"alerts": {"activity_drop": {"cool_down_days": 0}}})
+    wavering = [one for day in range(40, 54) for one in hourly(range(day, day + 1))[: 8 if day % 2 else 15]]
+    others = [one | {"event_id": f"别处-{one['event_id']}"} for one in hourly(range(54), "wecom:别处")]
+    run(replay, sorted([*hourly(range(40)), *wavering, *others], key=time_of))
+    assert states(replay, "activity_drop") == [("activity_drop", "opened")]
+
+
 @pytest.mark.parametrize(
     ("events", "why"),
     [
