@@ -27,33 +27,36 @@ WITH
         FROM qunpulse_store.events
         WHERE late = 0
     ),
+    replies AS
+    (
+        SELECT community_id, occurred_at, member_id, reply_to, reply_to_member_id
+        FROM told
+        WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND (reply_to != '' OR reply_to_member_id != '')
+            AND kind IN ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
+    ),
+    -- Boards are numbers until the end: 1 most_active, 2 most_replied_to, 3 longest_streak, 4 best_inviters, 5 best_buyers.
+    -- `what` tells apart what counts once a period however many days of it have it.
     scored AS
     (
-        SELECT community_id, occurred_at, 'most_active' AS board, '' AS currency, member_id,
-            intDiv(toUInt64(toUnixTimestamp64Milli(occurred_at)), 60000) AS what, toInt64(1) AS amount
+        SELECT community_id, max(occurred_at) AS scored_at, 1 AS board, '' AS currency, member_id, toUInt64(0) AS what,
+            toInt64(uniqExact(toStartOfMinute(occurred_at))) AS amount
         FROM told
         WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND kind IN
             ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
+        GROUP BY community_id, member_id, toStartOfFifteenMinutes(occurred_at)  -- days begin with a quarter of an hour everywhere
         UNION ALL
-        SELECT r.community_id, r.occurred_at, 'most_replied_to', '', if(r.reply_to_member_id != '', r.reply_to_member_id, p.author) AS about,
-            sipHash64(r.member_id), 1
-        FROM
-        (
-            SELECT community_id, occurred_at, member_id, reply_to, reply_to_member_id
-            FROM told
-            WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND (reply_to != '' OR reply_to_member_id != '')
-                AND kind IN ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
-        ) AS r
-        LEFT JOIN
-        (
-            SELECT community_id, event_id, any(member_id) AS author
-            FROM told
-            WHERE event_type = 'message'
-            GROUP BY community_id, event_id
-        ) AS p ON p.community_id = r.community_id AND p.event_id = r.reply_to
-        WHERE about != '' AND about != r.member_id
+        SELECT r.community_id, r.occurred_at, 2, '', r.reply_to_member_id, sipHash64(r.member_id), 1
+        FROM replies AS r
+        WHERE r.reply_to_member_id NOT IN ('', r.member_id)
         UNION ALL
-        SELECT community_id, invited_at, 'best_inviters', '', inviter, sipHash64(invited), 1
+        -- the few replies on the right: they are what the join keeps in memory
+        SELECT p.community_id, r.occurred_at, 2, '', p.member_id, sipHash64(r.member_id), 1
+        FROM (SELECT community_id, event_id, member_id FROM told WHERE event_type = 'message') AS p
+        INNER JOIN (SELECT * FROM replies WHERE reply_to_member_id = '') AS r
+            ON r.community_id = p.community_id AND r.reply_to = p.event_id
+        WHERE p.member_id NOT IN ('', r.member_id)
+        UNION ALL
+        SELECT community_id, invited_at, 4, '', inviter, 0, 1
         FROM
         (
             SELECT
@@ -65,46 +68,40 @@ WITH
             GROUP BY community_id, invited
         )
         UNION ALL
-        SELECT community_id, min(occurred_at), 'best_buyers', argMin(toString(currency), (occurred_at, event_id)),
+        SELECT community_id, min(occurred_at), 5, argMin(toString(currency), (occurred_at, event_id)),
             argMin(member_id, (occurred_at, event_id)), 0, argMin(amount_minor, (occurred_at, event_id))
         FROM told
         WHERE event_type = 'order' AND status = 'paid'
         GROUP BY community_id, order_id
         UNION ALL
         SELECT
-            community_id, min(occurred_at), 'best_buyers', any(toString(currency)), any(member_id), 0, -any(amount_minor)
+            community_id, min(occurred_at), 5, any(toString(currency)), any(member_id), 0, -any(amount_minor)
         FROM told
         WHERE event_type = 'order' AND status = 'refunded'
         GROUP BY community_id, event_id
     ),
-    dated AS
+    days AS
     (
         SELECT
             s.community_id AS community_id, s.board AS board, s.currency AS currency, s.member_id AS member_id, s.what AS what,
-            s.amount AS amount, c.local_date AS local_date
+            toDate(s.scored_at + o.offset_seconds) AS local_date, sum(s.amount) AS amount
         FROM scored AS s
-        INNER JOIN
-        (
-            SELECT community_id, local_date, day, ends_at, arrayJoin([toDate(day), toDate(day) + 1]) AS utc_date
-            FROM qunpulse.local_days
-        ) AS c ON c.community_id = s.community_id AND c.utc_date = toDate(s.occurred_at)
-        WHERE s.occurred_at >= c.day AND ifNull(s.occurred_at < c.ends_at, 1)
+        ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = s.community_id AND s.scored_at >= o.starts_at
+        GROUP BY community_id, board, currency, member_id, what, local_date
         UNION ALL
-        SELECT community_id, 'longest_streak', '', member_id, 0, toInt64(streak_days), local_date
+        SELECT community_id, 3, '', member_id, 0, local_date, toInt64(streak_days)
         FROM qunpulse.check_in_days
     ),
-    -- A thing counts once a period: a second message of a minute, a second reply by the same person. Persons are told apart
-    -- by 64 bits of a hash: two of a thousand who reply to one member are taken for one with a chance below 10^-13.
+    -- Persons are told apart by 64 bits of a hash: two of a thousand who reply to one member are taken for one with a
+    -- chance below 10^-13.
     scores AS
     (
         SELECT
-            community_id, board, currency, member_id,
-            arrayJoin([('day', local_date), ('week', toMonday(local_date)), ('month', toStartOfMonth(local_date))]) AS span,
-            span.1 AS period, span.2 AS period_start,
-            multiIf(period = 'day', period_start + 1, period = 'week', period_start + 7, addMonths(period_start, 1)) AS next_start,
-            multiIf(board = 'longest_streak', max(amount), board = 'best_buyers', sum(amount), toInt64(uniqExact(what))) AS points
-        FROM dated
-        GROUP BY community_id, board, currency, member_id, span
+            community_id, board, currency, member_id, span.1 AS unit, span.2 AS period_start,
+            multiIf(board = 3, max(amount), board = 2, toInt64(uniqExact(what)), sum(amount)) AS points
+        FROM days
+        ARRAY JOIN [(1, local_date), (2, toMonday(local_date)), (3, toStartOfMonth(local_date))] AS span
+        GROUP BY community_id, board, currency, member_id, unit, period_start
         HAVING points > 0
     ),
     -- since when somebody is known as staff, and when periods end: by the wall clock of the community
@@ -133,12 +130,21 @@ WITH
         ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = k.community_id AND k.clock >= o.starts_at
     )
 SELECT
-    s.community_id AS community_id, s.period AS period, s.period_start AS period_start, s.board AS board, s.currency AS currency,
-    rank() OVER (PARTITION BY community_id, period, period_start, board, currency ORDER BY s.points DESC) AS rank,
-    s.member_id AS member_id, s.points AS score, toDateTime64(s.next_start, 3, 'UTC') <= k.local_clock AS is_final
-FROM scores AS s
-INNER JOIN clocks AS k ON k.community_id = s.community_id
-LEFT JOIN employed AS e ON e.community_id = s.community_id AND e.member_id = s.member_id
-WHERE e.member_id = '' OR e.since_date >= s.next_start
-QUALIFY rank <= 10
+    b.community_id AS community_id, ['day', 'week', 'month'][unit] AS period, period_start,
+    ['most_active', 'most_replied_to', 'longest_streak', 'best_inviters', 'best_buyers'][board] AS board, currency,
+    best.1 AS rank, best.2 AS member_id, best.3 AS score, toDateTime64(next_start, 3, 'UTC') <= k.local_clock AS is_final
+FROM
+(
+    SELECT
+        s.community_id AS community_id, unit, period_start, board, currency,
+        multiIf(unit = 1, period_start + 1, unit = 2, period_start + 7, addMonths(period_start, 1)) AS next_start,
+        arrayPartialReverseSort(10, groupArray(s.points)) AS best_points, best_points[least(10, length(best_points))] AS tenth,
+        arrayReverseSort(arrayFilter(r -> r.1 >= tenth, groupArray((s.points, s.member_id)))) AS leaders
+    FROM scores AS s
+    LEFT JOIN employed AS e ON e.community_id = s.community_id AND e.member_id = s.member_id
+    WHERE e.member_id = '' OR e.since_date >= next_start
+    GROUP BY community_id, unit, period_start, board, currency
+) AS b
+INNER JOIN clocks AS k ON k.community_id = b.community_id
+ARRAY JOIN arrayMap(r -> (toUInt64(indexOf(leaders.1, r.1)), r.2, r.1), leaders) AS best
 COMMENT 'The ten best of each day, week and month on five boards; a row per community, period, board and ranked member. Times are UTC; dates are the community''s own';
