@@ -63,28 +63,35 @@ WITH
         )
         GROUP BY community_id, effort_id, kind
     ),
+    -- spans of time after a message that carries the campaign, or from the beginning of an event, as [since, until)
     wakes AS
     (
-        SELECT community_id, effort_id, kind, uniqExact(member_id) AS quits
+        -- copies of an event have the same time: no FINAL
+        SELECT DISTINCT
+            community_id, campaign_id AS effort_id, 'campaign' AS kind, occurred_at + INTERVAL 1 MILLISECOND AS since,
+            since + INTERVAL 24 HOUR AS until
+        FROM qunpulse_store.events
+        WHERE event_type = 'message' AND campaign_id != '' AND late = 0
+        UNION ALL
+        SELECT community_id, span_id, toString(kind), toDateTime64(starts_at, 3, 'UTC'), toDateTime64(ends_at, 3, 'UTC') + INTERVAL 24 HOUR
+        FROM qunpulse_store.event_spans FINAL
+    ),
+    left_after AS
+    (
+        SELECT q.community_id AS community_id, w.effort_id AS effort_id, w.kind AS kind, uniqExact(q.member_id) AS quits
         FROM
         (
-            SELECT q.community_id AS community_id, p.campaign_id AS effort_id, 'campaign' AS kind, q.member_id AS member_id
-            FROM (SELECT * FROM qunpulse.memberships WHERE quit AND role NOT IN ('staff', 'bot')) AS q
-            INNER JOIN
-            (
-                -- copies of an event have the same time: no FINAL
-                SELECT community_id, campaign_id, groupUniqArray(occurred_at) AS posted
-                FROM qunpulse_store.events
-                WHERE event_type = 'message' AND campaign_id != '' AND late = 0
-                GROUP BY community_id, campaign_id
-            ) AS p ON p.community_id = q.community_id
-            WHERE arrayExists(at -> at < assumeNotNull(q.ends_at) AND assumeNotNull(q.ends_at) <= at + INTERVAL 24 HOUR, p.posted)
-            UNION ALL
-            SELECT q.community_id, s.span_id, toString(s.kind), q.member_id
-            FROM (SELECT * FROM qunpulse.memberships WHERE quit AND role NOT IN ('staff', 'bot')) AS q
-            INNER JOIN (SELECT * FROM qunpulse_store.event_spans FINAL) AS s ON s.community_id = q.community_id
-            WHERE q.ends_at >= s.starts_at AND q.ends_at < s.ends_at + INTERVAL 24 HOUR
-        )
+            SELECT community_id, member_id, assumeNotNull(ends_at) AS at, toUInt32(toDate(at)) AS date
+            FROM qunpulse.memberships
+            WHERE quit AND role NOT IN ('staff', 'bot')
+        ) AS q
+        INNER JOIN
+        (
+            -- by date, so that who quits meets only what is near
+            SELECT *, arrayJoin(range(toUInt32(toDate(since)), toUInt32(toDate(until)) + 1)) AS date
+            FROM wakes
+        ) AS w ON w.community_id = q.community_id AND w.date = q.date
+        WHERE q.at >= w.since AND q.at < w.until
         GROUP BY community_id, effort_id, kind
     ),
     compared AS
@@ -124,7 +131,7 @@ SELECT
 FROM qunpulse.efforts AS e
 LEFT JOIN people AS p ON p.community_id = e.community_id AND p.effort_id = e.effort_id AND p.kind = e.kind
 LEFT JOIN money AS m ON m.community_id = e.community_id AND m.effort_id = e.effort_id AND m.kind = e.kind
-LEFT JOIN wakes AS w ON w.community_id = e.community_id AND w.effort_id = e.effort_id AND w.kind = e.kind
+LEFT JOIN left_after AS w ON w.community_id = e.community_id AND w.effort_id = e.effort_id AND w.kind = e.kind
 LEFT JOIN compared AS c ON c.community_id = e.community_id AND c.effort_id = e.effort_id AND c.kind = e.kind
 LEFT JOIN named AS n ON n.effort_id = e.effort_id AND n.kind = e.kind
 COMMENT 'What each campaign and event brought in each community: people, orders, quits, and, for those of at most 28 days, the uplift against the four weeks before with its interval; a row per community and effort. Times are UTC';

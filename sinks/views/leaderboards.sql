@@ -18,91 +18,99 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
     (SELECT mapFromArrays(groupArray(toString(name)), groupArray(value)) FROM qunpulse_store.definitions FINAL) AS rule,
-    -- copies of an event are equal and count once in every score, so no FINAL
-    told AS
-    (
-        SELECT
-            community_id, event_id, event_type, occurred_at, member_id, sender_role, role, kind, reply_to, reply_to_member_id,
-            action, inviter_id, referee_id, order_id, original_order_id, status, amount_minor, currency
-        FROM qunpulse_store.events
-        WHERE late = 0
-    ),
+    -- copies of an event are equal and count once in every score: no FINAL anywhere
     replies AS
     (
         SELECT community_id, occurred_at, member_id, reply_to, reply_to_member_id
-        FROM told
-        WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND (reply_to != '' OR reply_to_member_id != '')
+        FROM qunpulse_store.events
+        WHERE event_type = 'message' AND late = 0 AND sender_role NOT IN ('staff', 'bot') AND (reply_to != '' OR reply_to_member_id != '')
             AND kind IN ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
     ),
-    -- Boards are numbers until the end: 1 most_active, 2 most_replied_to, 3 longest_streak, 4 best_inviters, 5 best_buyers.
-    -- `what` tells apart what counts once a period however many days of it have it.
-    scored AS
+    -- who replied to whom; persons are told apart by 64 bits of a hash: two of a thousand who reply to one member are taken
+    -- for one with a chance below 10^-13
+    answered AS
     (
-        SELECT community_id, max(occurred_at) AS scored_at, 1 AS board, '' AS currency, member_id, toUInt64(0) AS what,
-            toInt64(uniqExact(toStartOfMinute(occurred_at))) AS amount
-        FROM told
-        WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND kind IN
-            ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
-        GROUP BY community_id, member_id, toStartOfFifteenMinutes(occurred_at)  -- days begin with a quarter of an hour everywhere
-        UNION ALL
-        SELECT r.community_id, r.occurred_at, 2, '', r.reply_to_member_id, sipHash64(r.member_id), 1
+        SELECT community_id, occurred_at, reply_to_member_id AS member_id, sipHash64(r.member_id) AS who
         FROM replies AS r
-        WHERE r.reply_to_member_id NOT IN ('', r.member_id)
+        WHERE reply_to_member_id NOT IN ('', r.member_id)
         UNION ALL
         -- the few replies on the right: they are what the join keeps in memory
-        SELECT p.community_id, r.occurred_at, 2, '', p.member_id, sipHash64(r.member_id), 1
-        FROM (SELECT community_id, event_id, member_id FROM told WHERE event_type = 'message') AS p
+        SELECT p.community_id, r.occurred_at, p.member_id, sipHash64(r.member_id)
+        FROM (SELECT community_id, event_id, member_id FROM qunpulse_store.events WHERE event_type = 'message' AND late = 0) AS p
         INNER JOIN (SELECT * FROM replies WHERE reply_to_member_id = '') AS r
             ON r.community_id = p.community_id AND r.reply_to = p.event_id
         WHERE p.member_id NOT IN ('', r.member_id)
+    ),
+    -- what adds up; boards are numbers until the end: 1 most_active, 2 most_replied_to, 3 longest_streak, 4 best_inviters,
+    -- 5 best_buyers
+    scored AS
+    (
+        SELECT
+            community_id, max(occurred_at) AS scored_at, 1 AS board, '' AS currency, member_id,
+            toInt64(uniqExact(toStartOfMinute(occurred_at))) AS amount
+        FROM qunpulse_store.events
+        WHERE event_type = 'message' AND late = 0 AND sender_role NOT IN ('staff', 'bot') AND kind IN
+            ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
+        GROUP BY community_id, member_id, toStartOfFifteenMinutes(occurred_at)  -- days begin with a quarter of an hour everywhere
         UNION ALL
-        SELECT community_id, invited_at, 4, '', inviter, 0, 1
+        SELECT community_id, invited_at, 4, '', inviter, 1
         FROM
         (
             SELECT
                 community_id, if(event_type = 'join', member_id, referee_id) AS invited, min(occurred_at) AS invited_at,
                 argMin(if(event_type = 'join', inviter_id, member_id), (occurred_at, event_id)) AS inviter
-            FROM told
-            WHERE event_type = 'referral' AND referee_id != member_id
-                OR event_type = 'join' AND action = 'joined' AND inviter_id NOT IN ('', member_id)
+            FROM qunpulse_store.events
+            WHERE late = 0 AND (event_type = 'referral' AND referee_id != member_id
+                OR event_type = 'join' AND action = 'joined' AND inviter_id NOT IN ('', member_id))
             GROUP BY community_id, invited
         )
         UNION ALL
         SELECT community_id, min(occurred_at), 5, argMin(toString(currency), (occurred_at, event_id)),
-            argMin(member_id, (occurred_at, event_id)), 0, argMin(amount_minor, (occurred_at, event_id))
-        FROM told
-        WHERE event_type = 'order' AND status = 'paid'
+            argMin(member_id, (occurred_at, event_id)), argMin(amount_minor, (occurred_at, event_id))
+        FROM qunpulse_store.events
+        WHERE event_type = 'order' AND late = 0 AND status = 'paid'
         GROUP BY community_id, order_id
         UNION ALL
         SELECT
-            community_id, min(occurred_at), 5, any(toString(currency)), any(member_id), 0, -any(amount_minor)
-        FROM told
-        WHERE event_type = 'order' AND status = 'refunded'
+            community_id, min(occurred_at), 5, any(toString(currency)), any(member_id), -any(amount_minor)
+        FROM qunpulse_store.events
+        WHERE event_type = 'order' AND late = 0 AND status = 'refunded'
         GROUP BY community_id, event_id
     ),
     days AS
     (
         SELECT
-            s.community_id AS community_id, s.board AS board, s.currency AS currency, s.member_id AS member_id, s.what AS what,
+            s.community_id AS community_id, s.board AS board, s.currency AS currency, s.member_id AS member_id,
             toDate(s.scored_at + o.offset_seconds) AS local_date, sum(s.amount) AS amount
         FROM scored AS s
         ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = s.community_id AND s.scored_at >= o.starts_at
-        GROUP BY community_id, board, currency, member_id, what, local_date
+        GROUP BY community_id, board, currency, member_id, local_date
         UNION ALL
-        SELECT community_id, 3, '', member_id, 0, local_date, toInt64(streak_days)
+        SELECT community_id, 3, '', member_id, local_date, toInt64(streak_days)
         FROM qunpulse.check_in_days
     ),
-    -- Persons are told apart by 64 bits of a hash: two of a thousand who reply to one member are taken for one with a
-    -- chance below 10^-13.
+    answered_days AS
+    (
+        SELECT DISTINCT
+            a.community_id AS community_id, a.member_id AS member_id, a.who AS who,
+            toDate(a.occurred_at + o.offset_seconds) AS local_date
+        FROM answered AS a
+        ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = a.community_id AND a.occurred_at >= o.starts_at
+    ),
     scores AS
     (
         SELECT
             community_id, board, currency, member_id, span.1 AS unit, span.2 AS period_start,
-            multiIf(board = 3, max(amount), board = 2, toInt64(uniqExact(what)), sum(amount)) AS points
+            if(board = 3, max(amount), sum(amount)) AS points
         FROM days
         ARRAY JOIN [(1, local_date), (2, toMonday(local_date)), (3, toStartOfMonth(local_date))] AS span
         GROUP BY community_id, board, currency, member_id, unit, period_start
         HAVING points > 0
+        UNION ALL
+        SELECT community_id, 2, '', member_id, span.1 AS unit, span.2 AS period_start, toInt64(uniqExact(who))
+        FROM answered_days
+        ARRAY JOIN [(1, local_date), (2, toMonday(local_date)), (3, toStartOfMonth(local_date))] AS span
+        GROUP BY community_id, member_id, unit, period_start
     ),
     -- since when somebody is known as staff, and when periods end: by the wall clock of the community
     employed AS
@@ -111,8 +119,9 @@ WITH
         FROM
         (
             SELECT community_id, member_id, min(occurred_at) AS since
-            FROM told
-            WHERE event_type = 'message' AND sender_role IN ('staff', 'bot') OR event_type = 'join' AND role IN ('staff', 'bot')
+            FROM qunpulse_store.events
+            WHERE late = 0
+                AND (event_type = 'message' AND sender_role IN ('staff', 'bot') OR event_type = 'join' AND role IN ('staff', 'bot'))
             GROUP BY community_id, member_id
         ) AS e
         ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = e.community_id AND e.since >= o.starts_at
@@ -124,7 +133,8 @@ WITH
         FROM
         (
             SELECT community_id, max(occurred_at) - toIntervalSecond(rule['allowed_lateness_seconds']) AS clock
-            FROM told
+            FROM qunpulse_store.events
+            WHERE late = 0
             GROUP BY community_id
         ) AS k
         ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = k.community_id AND k.clock >= o.starts_at
@@ -132,7 +142,7 @@ WITH
 SELECT
     b.community_id AS community_id, ['day', 'week', 'month'][unit] AS period, period_start,
     ['most_active', 'most_replied_to', 'longest_streak', 'best_inviters', 'best_buyers'][board] AS board, currency,
-    best.1 AS rank, best.2 AS member_id, best.3 AS score, toDateTime64(next_start, 3, 'UTC') <= k.local_clock AS is_final
+    rank, best.2 AS member_id, best.1 AS score, toDateTime64(next_start, 3, 'UTC') <= k.local_clock AS is_final
 FROM
 (
     SELECT
@@ -146,5 +156,5 @@ FROM
     GROUP BY community_id, unit, period_start, board, currency
 ) AS b
 INNER JOIN clocks AS k ON k.community_id = b.community_id
-ARRAY JOIN arrayMap(r -> (toUInt64(indexOf(leaders.1, r.1)), r.2, r.1), leaders) AS best
+ARRAY JOIN leaders AS best, arrayMap((n, nth_equal) -> n - nth_equal + 1, arrayEnumerate(leaders), arrayEnumerateUniq(leaders.1)) AS rank
 COMMENT 'The ten best of each day, week and month on five boards; a row per community, period, board and ranked member. Times are UTC; dates are the community''s own';
