@@ -22,7 +22,7 @@ CREATE OR REPLACE VIEW qunpulse.effort_results
     currency LowCardinality(String) COMMENT 'Currency of the money beside it: by the rules file, else that of most of its orders; empty without orders',
     gmv_minor Int64 COMMENT 'Paid amounts of the orders in this currency; minor units of the currency',
     net_gmv_minor Int64 COMMENT 'gmv_minor less what was refunded of these orders until now; minor units of the currency',
-    quits_24h UInt64 COMMENT 'Members who quit (left or gone) during an event or within 24 hours of its end, or within 24 hours of a message that carries the campaign; staff and bots left out; count',
+    quits_24h UInt64 COMMENT 'Members who quit (left or gone) during an event or within 24 hours of its end, or within 24 hours of a message that carries the campaign, see effort_quits; staff and bots left out; count',
     baseline_weeks UInt8 COMMENT 'Weeks before that it is compared with: at most 4, 0 for an effort longer than 28 days, see effort_baselines; count',
     activity UInt64 COMMENT 'Messages and interactions in the community during it; count',
     activity_expected Nullable(Float64) COMMENT 'Mean of the baseline weeks at the same weekdays and hours; count, NULL with fewer than 2 weeks',
@@ -63,35 +63,10 @@ WITH
         )
         GROUP BY community_id, effort_id, kind
     ),
-    -- spans of time after a message that carries the campaign, or from the beginning of an event, as [since, until)
-    wakes AS
-    (
-        -- copies of an event have the same time: no FINAL
-        SELECT DISTINCT
-            community_id, campaign_id AS effort_id, 'campaign' AS kind, occurred_at + INTERVAL 1 MILLISECOND AS since,
-            since + INTERVAL 24 HOUR AS until
-        FROM qunpulse_store.events
-        WHERE event_type = 'message' AND campaign_id != '' AND late = 0
-        UNION ALL
-        SELECT community_id, span_id, toString(kind), toDateTime64(starts_at, 3, 'UTC'), toDateTime64(ends_at, 3, 'UTC') + INTERVAL 24 HOUR
-        FROM qunpulse_store.event_spans FINAL
-    ),
     left_after AS
     (
-        SELECT q.community_id AS community_id, w.effort_id AS effort_id, w.kind AS kind, uniqExact(q.member_id) AS quits
-        FROM
-        (
-            SELECT community_id, member_id, assumeNotNull(ends_at) AS at, toUInt32(toDate(at)) AS date
-            FROM qunpulse.memberships
-            WHERE quit AND role NOT IN ('staff', 'bot')
-        ) AS q
-        INNER JOIN
-        (
-            -- by date, so that who quits meets only what is near
-            SELECT *, arrayJoin(range(toUInt32(toDate(since)), toUInt32(toDate(until)) + 1)) AS date
-            FROM wakes
-        ) AS w ON w.community_id = q.community_id AND w.date = q.date
-        WHERE q.at >= w.since AND q.at < w.until
+        SELECT community_id, effort_id, kind, count() AS quits
+        FROM qunpulse.effort_quits
         GROUP BY community_id, effort_id, kind
     ),
     compared AS

@@ -65,8 +65,8 @@ WITH
     ),
     quits AS
     (
-        SELECT effort_id, kind, sum(r.quits_24h) AS quits_24h
-        FROM qunpulse.effort_results AS r
+        SELECT effort_id, kind, count() AS quits_24h
+        FROM qunpulse.effort_quits
         GROUP BY effort_id, kind
     ),
     compared AS

@@ -188,8 +188,8 @@ class Recount:
         """A row per effort."""
         return pd.DataFrame([effort.key | self.baseline(effort) for effort in self.efforts])
 
-    def quits(self, effort: Effort) -> int:
-        """Members who quit in the wake of an effort."""
+    def quits(self, effort: Effort) -> dict[str, int]:
+        """Members who quit in the wake of an effort, with the first time, ms."""
         mine = self._stays[(self._stays["community_id"] == effort.community) & (self._stays["quit"] == 1)]
         mine = mine[~mine["role"].isin(["staff", "bot"])]
         posts = [e.time_ms for e in self._events[effort.community] if e.event_type == "message" and effort.holds(e)]
@@ -197,7 +197,19 @@ class Recount:
             left = [any(at < end <= at + DAY_MS for at in posts) for end in mine["end_ms"]]
         else:
             left = [effort.start <= end < effort.end + DAY_MS for end in mine["end_ms"]]
-        return len({member for member, gone in zip(mine["member_id"], left, strict=True) if gone})
+        return {
+            str(row.member_id): int(row.end_ms)
+            for row in mine[pd.Series(left, mine.index, bool)].sort_values("end_ms")[::-1].itertuples()
+        }
+
+    def quitters(self) -> pd.DataFrame:
+        """A row per effort and member who quit."""
+        rows = [
+            effort.key | {"member_id": member, "quit_at": pd.Timestamp(at, unit="ms", tz="UTC")}
+            for effort in self.efforts
+            for member, at in self.quits(effort).items()
+        ]
+        return pd.DataFrame(rows)
 
     def results(self) -> pd.DataFrame:
         """A row per effort and community."""
@@ -218,7 +230,7 @@ class Recount:
                 "currency": currency,
                 "gmv_minor": sum(order["amount_minor"] for order in mine),
                 "net_gmv_minor": sum(order["amount_minor"] - order["refunded_minor"] for order in mine),
-                "quits_24h": self.quits(effort),
+                "quits_24h": len(self.quits(effort)),
                 "baseline_weeks": base["baseline_weeks"],
                 "activity": base["activity"],
                 "community_orders": base["orders"],

@@ -10,7 +10,7 @@ from infra.embedded.stack import EmbeddedStack
 from tests.views.examples import RULES
 from tests.views.feed import shared_feed
 from tests.views.landed import Landed, landing
-from tests.views.recomputed import Recounts
+from tests.views.recounts import Recounts
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ class Landed:
         self.clickhouse = clickhouse
         self.feed = feed
         self.raw = RawEvents(feed.events, feed.zones)
+        self._kept: list[tuple[Any, ...]] = []
 
     def table(self, name: str, where: str = "") -> pa.Table:
         """Rows of a view; instants as UTC timestamps."""
@@ -86,6 +87,15 @@ class Landed:
         for table in _tables(self.clickhouse):
             self.clickhouse.command(f"CREATE TABLE {_KEPT}.{table} AS qunpulse_store.{table}")
             self.clickhouse.command(f"INSERT INTO {_KEPT}.{table} SELECT * FROM qunpulse_store.{table}")
+        self._kept = self._rows()
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        """What the base tables hold, told by count and sum of hashes; no merge or change goes unseen."""
+        asked = (
+            f"SELECT '{table}' AS name, count(), sum(cityHash64(*)) FROM qunpulse_store.{table}"
+            for table in _tables(self.clickhouse)
+        )
+        return self.clickhouse.rows(f"SELECT * FROM ({' UNION ALL '.join(asked)}) ORDER BY name")
 
     def empty(self) -> None:
         """Empty the base tables."""
@@ -93,10 +103,13 @@ class Landed:
             self.clickhouse.command(f"TRUNCATE TABLE qunpulse_store.{table}")
 
     def restore(self) -> None:
-        """Put the base tables back to what was kept."""
+        """Put the base tables back to what was kept, where they are not."""
+        if self._rows() == self._kept:
+            return
         self.empty()
         for table in _tables(self.clickhouse):
             self.clickhouse.command(f"INSERT INTO qunpulse_store.{table} SELECT * FROM {_KEPT}.{table}")
+        self._kept = self._rows()  # what was merged by now is merged for good
 
 
 @contextmanager

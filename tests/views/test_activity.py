@@ -7,7 +7,8 @@ import datetime as dt
 from tests.views.examples import example, join, message, order
 from tests.views.landed import Landed
 from tests.views.odd_communities import CLOCKS
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 MAY = "2024-05-{:02}"
 

@@ -8,7 +8,8 @@ import pandas as pd
 
 from tests.views.examples import RULES, example, join, message, order, referral
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 RULES["points"] = {"expiry_days": 60, "message_cap": 3, "order_cap": 40, "rewards": {"马克杯": 30}}
 KEYS = ["community_id", "member_id"]

@@ -7,7 +7,8 @@ import datetime as dt
 from tests.views.examples import example, join, message, order
 from tests.views.landed import Landed
 from tests.views.odd_communities import ONE_BUYER
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 CODES = example(
     "例:优惠券",

@@ -9,7 +9,8 @@ import pytest
 
 from tests.views.examples import example, join, message, order, rule
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 from tests.views.simulated import FALSE_FINDINGS, SEEDS, clumped, put, seconds
 
 rule(
@@ -77,6 +78,10 @@ def test_which_orders_count(known: Recounts) -> None:
     check(known, "effort_orders")
 
 
+def test_who_quit_in_the_wake(known: Recounts) -> None:
+    assert len(check(known, "effort_quits")) > 10
+
+
 def test_the_weeks_before_at_the_same_weekdays_and_hours(known: Recounts) -> None:
     assert check(known, "effort_baselines")["baseline_weeks"].nunique() > 1
 
@@ -101,6 +106,8 @@ def test_the_parts_of_a_flash_sale_by_hand(landed: Landed) -> None:
         ("闪2", 3000, 500, 0, 1),
         ("闪3", 700, 0, 0, 0),
     ]
+    quits = landed.rows("effort_quits", FLASH, "effort_id, member_id, toString(quit_at)")
+    assert quits == [("五月闪购", "老客", "2024-06-01 09:00:00.000")]
     weeks = "baseline_weeks, activity, activity_before, orders, orders_before"
     assert landed.rows("effort_baselines", FLASH, weeks) == [(4, 0, [0] * 4, 3, [1] * 4)]  # 闪2 was told twice
 

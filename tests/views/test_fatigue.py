@@ -11,7 +11,8 @@ import pytest
 
 from tests.views.examples import example, join, message
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 from tests.views.simulated import FALSE_FINDINGS, SEEDS, milliseconds, put, seconds
 
 SMALL = example(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.views.examples import example, join, message, order
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 # Twenty members, one of whom speaks and one of whom left; staff promotes; a question with an answer after a day.
 QUIET = example(

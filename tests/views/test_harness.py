@@ -6,7 +6,8 @@ import pytest
 
 from tests.views.feed import EMPTY
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 
 def test_the_feed_has_every_odd_case(landed: Landed) -> None:

@@ -11,7 +11,8 @@ import pytest
 from tests.oracle.quantiles import poisson_limits
 from tests.views.examples import example, message, order
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 from tests.views.simulated import FALSE_FINDINGS, SEEDS, clumped, put, seconds
 
 # Three Mondays in Shanghai: 2, 4 and 0 messages at 20 h (12 h UTC), and a member of staff who does not count.

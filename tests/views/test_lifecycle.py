@@ -11,7 +11,8 @@ import pytest
 from streams.operators.tiers import TIERS
 from tests.views.examples import example, join, message, order, referral
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 KEYS = ["community_id", "member_id"]
 

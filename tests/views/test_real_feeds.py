@@ -12,7 +12,8 @@ from tests.oracle import read_events
 from tests.pipeline import shared_data
 from tests.views.feed import Feed
 from tests.views.landed import landing
-from tests.views.recomputed import RECOMPUTED, Recounts, check
+from tests.views.recomputed import RECOMPUTED, check
+from tests.views.recounts import Recounts
 
 CHAT, ABROAD, HOME = "telegram:qa_load", "retail:germany", "retail:united-kingdom"
 ZONES = {CHAT: "Asia/Tbilisi", ABROAD: "Europe/Berlin", "retail:france": "Europe/Paris"}

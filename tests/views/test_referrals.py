@@ -8,7 +8,8 @@ from tests.oracle import milliseconds
 from tests.oracle.targets import standings
 from tests.oracle.views_campaigns import target_rate
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 from tests.views.referral_examples import CAMPAIGN, CLUB, TARGETS, TOGETHER
 
 GROWN = "joined, d7_members, d7_in, d7_active, d30_members, d30_in, d30_active, d30_buyers"

@@ -6,7 +6,8 @@ import datetime as dt
 
 from tests.views.examples import example, message
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 # 2024-03-29 is a Friday; on Sunday Berlin's clocks go forward.
 TOLD = example(

@@ -9,7 +9,8 @@ import pytest
 from tests.oracle import views_retention
 from tests.views.examples import example, join, message, order, referral
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 MONDAY = dt.date(2024, 3, 25)  # the week in which Berlin's clocks go forward
 

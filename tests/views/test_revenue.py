@@ -8,7 +8,8 @@ import pytest
 
 from tests.views.examples import example, message, order
 from tests.views.landed import Landed
-from tests.views.recomputed import Recounts, check
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 SHOP = example(
     "例:收入",
