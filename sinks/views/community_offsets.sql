@@ -10,8 +10,15 @@ AS
 SELECT c.community_id AS community_id, c.timezone AS timezone, z.starts_at AS starts_at, z.offset_seconds AS offset_seconds
 FROM
 (
-    SELECT community_id, if(timezone = '', 'UTC', timezone) AS timezone
-    FROM qunpulse.communities
+    -- as in communities, but of two columns: many views stand on this one, and each is planned with all below it
+    SELECT community_id, multiIf(max(fixed) != '', max(fixed), max(by_rules) != '', max(by_rules), 'UTC') AS timezone
+    FROM
+    (
+        SELECT community_id, toString(timezone) AS fixed, '' AS by_rules FROM qunpulse_store.communities FINAL
+        UNION ALL
+        SELECT community_id, '', toString(timezone) FROM qunpulse_store.community_rules FINAL
+    )
+    GROUP BY community_id
 ) AS c
 INNER JOIN (SELECT timezone, starts_at, offset_seconds FROM qunpulse_store.timezone_offsets FINAL) AS z
     ON z.timezone = c.timezone

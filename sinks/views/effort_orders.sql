@@ -17,27 +17,40 @@ CREATE OR REPLACE VIEW qunpulse.effort_orders
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
-    paid AS
+    -- by what is asked for, the orders of some communities: all others' orders are read past them, not kept
+    told_here AS
     (
         SELECT
-            order_id, argMin((community_id, member_id, currency, amount_minor, notEmpty(coupon_codes), campaign_id),
-                (occurred_at, community_id, event_id)) AS told,
-            min(occurred_at) AS paid_at
+            community_id, order_id,
+            argMin((occurred_at, event_id, member_id, currency, amount_minor, notEmpty(coupon_codes), campaign_id), (occurred_at, event_id)) AS told
         FROM qunpulse_store.events
         WHERE event_type = 'order' AND status = 'paid' AND late = 0
-        GROUP BY order_id
+        GROUP BY community_id, order_id
     ),
-    refunds AS
+    told_anywhere AS
     (
-        SELECT of_order, sum(amount) AS refunded_minor
+        SELECT
+            community_id, order_id, sum(refunded) AS refunded_minor
         FROM
         (
-            SELECT if(original_order_id != '', original_order_id, order_id) AS of_order, order_id, max(amount_minor) AS amount
-            FROM qunpulse_store.events
-            WHERE event_type = 'order' AND status = 'refunded' AND late = 0
-            GROUP BY of_order, order_id
+            SELECT
+                h.community_id AS community_id, h.order_id AS order_id, e.told_as AS told_as,
+                minIf((e.occurred_at, e.community_id, e.event_id), e.status = 'paid') AS first_told,
+                countIf(e.status = 'paid') > 0 AS was_paid,
+                maxIf(e.amount_minor, e.status = 'refunded') AS refunded
+            FROM
+            (
+                SELECT
+                    community_id, event_id, occurred_at, status, order_id AS told_as, amount_minor,
+                    if(status = 'refunded' AND original_order_id != '', original_order_id, order_id) AS of_order
+                FROM qunpulse_store.events
+                WHERE event_type = 'order' AND status IN ('paid', 'refunded') AND late = 0
+            ) AS e
+            INNER JOIN told_here AS h ON h.order_id = e.of_order
+            GROUP BY community_id, order_id, told_as
         )
-        GROUP BY of_order
+        GROUP BY community_id, order_id
+        HAVING minIf(first_told, was_paid).2 = community_id  -- told here first
     ),
     parts AS
     (
@@ -53,17 +66,11 @@ WITH
     )
 SELECT
     p.effort_id AS effort_id, p.kind AS kind, o.community_id AS community_id, o.order_id AS order_id,
-    o.member_id AS member_id, o.paid_at AS paid_at, o.currency AS currency, o.amount_minor AS amount_minor,
-    r.refunded_minor AS refunded_minor, o.with_coupon AS with_coupon,
-    if(p.kind = 'campaign', o.campaign_id = p.effort_id, o.paid_at >= p.starts_at AND o.paid_at < p.ends_at) AS carries
-FROM
-(
-    SELECT
-        told.1 AS community_id, order_id, told.2 AS member_id, paid_at, told.3 AS currency, told.4 AS amount_minor,
-        told.5 AS with_coupon, told.6 AS campaign_id
-    FROM paid
-) AS o
-INNER JOIN parts AS p ON p.community_id = o.community_id AND p.member_id = o.member_id
-LEFT JOIN refunds AS r ON r.of_order = o.order_id
-WHERE o.paid_at >= p.first_at AND o.paid_at < p.first_at + toIntervalDay(p.attribution_days) + INTERVAL 1 MILLISECOND
+    o.told.3 AS member_id, o.told.1 AS paid_at, o.told.4 AS currency, o.told.5 AS amount_minor,
+    a.refunded_minor AS refunded_minor, o.told.6 AS with_coupon,
+    if(p.kind = 'campaign', o.told.7 = p.effort_id, paid_at >= p.starts_at AND paid_at < p.ends_at) AS carries
+FROM (SELECT *, told.3 AS buyer FROM told_here) AS o
+INNER JOIN told_anywhere AS a ON a.community_id = o.community_id AND a.order_id = o.order_id
+INNER JOIN parts AS p ON p.community_id = o.community_id AND p.member_id = o.buyer
+WHERE o.told.1 >= p.first_at AND o.told.1 < p.first_at + toIntervalDay(p.attribution_days) + INTERVAL 1 MILLISECOND
 COMMENT 'Orders that count for a campaign or event: of participants, from their first part in it to the end of the attribution window; a row per effort and order. Times are UTC';

@@ -13,30 +13,33 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
     -- Copies of an event are equal, and only first times and whether at all are asked for: no FINAL.
+    acts AS
+    (
+        SELECT community_id, member_id, occurred_at, campaign_id, event_type = 'join' AS is_join
+        FROM qunpulse_store.events
+        WHERE late = 0 AND member_id != ''
+            AND (event_type = 'message' AND sender_role NOT IN ('staff', 'bot')
+                OR event_type = 'order' AND status = 'paid'
+                OR event_type = 'join' AND action = 'joined' AND role NOT IN ('staff', 'bot')
+                OR event_type = 'referral')
+    ),
     taken AS
     (
-        SELECT
-            e.community_id AS community_id, e.member_id AS member_id, e.occurred_at AS occurred_at, e.is_join AS is_join,
-            arrayJoin(arrayConcat(
-                if(e.campaign_id = '', [], [(e.campaign_id, 'campaign')]),
-                arrayMap(s -> (s.1, s.2), arrayFilter(s -> e.occurred_at >= s.3 AND e.occurred_at < s.4, h.spans)))) AS effort,
-            effort.1 AS effort_id, effort.2 AS kind
-        FROM
+        SELECT community_id, member_id, occurred_at, is_join, campaign_id AS effort_id, 'campaign' AS kind
+        FROM acts
+        WHERE campaign_id != ''
+        UNION ALL
+        -- by date, so that an act meets only the events of its day
+        SELECT a.community_id, a.member_id, a.occurred_at, a.is_join, s.span_id, s.span_kind
+        FROM acts AS a
+        INNER JOIN
         (
-            SELECT community_id, member_id, occurred_at, campaign_id, event_type = 'join' AS is_join
-            FROM qunpulse_store.events
-            WHERE late = 0 AND member_id != ''
-                AND (event_type = 'message' AND sender_role NOT IN ('staff', 'bot')
-                    OR event_type = 'order' AND status = 'paid'
-                    OR event_type = 'join' AND action = 'joined' AND role NOT IN ('staff', 'bot')
-                    OR event_type = 'referral')
-        ) AS e
-        LEFT JOIN
-        (
-            SELECT community_id, groupArray((span_id, toString(kind), starts_at, ends_at)) AS spans
+            SELECT
+                community_id, span_id, toString(kind) AS span_kind, starts_at, ends_at,
+                arrayJoin(range(toUInt32(toDate(starts_at)), toUInt32(toDate(ends_at)) + 1)) AS span_day
             FROM qunpulse_store.event_spans FINAL
-            GROUP BY community_id
-        ) AS h ON h.community_id = e.community_id
+        ) AS s ON s.community_id = a.community_id AND s.span_day = toUInt32(toDate(a.occurred_at))
+        WHERE a.occurred_at >= s.starts_at AND a.occurred_at < s.ends_at
     ),
     members AS
     (

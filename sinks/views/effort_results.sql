@@ -1,7 +1,8 @@
 -- Uplift: what was seen minus the mean of the baseline weeks. Its interval is that of a new observation from the weeks'
 -- distribution: +- t(0.975; weeks - 1) * sqrt(variance * (1 + 1/weeks)) (Student's t for a prediction; any textbook, e.g.
 -- Snedecor & Cochran, Statistical Methods, 8th ed., 4.10), with a variance of at least the mean over effort and
--- weeks, since counts vary no less than a Poisson process. With fewer than two baseline weeks there is none.
+-- weeks, since counts vary no less than a Poisson process. With fewer than two baseline weeks there is none, nor for an
+-- effort longer than the baseline.
 CREATE OR REPLACE VIEW qunpulse.effort_results
 (
     community_id String COMMENT 'Community',
@@ -21,16 +22,16 @@ CREATE OR REPLACE VIEW qunpulse.effort_results
     currency LowCardinality(String) COMMENT 'Currency of the money beside it: by the rules file, else that of most of its orders; empty without orders',
     gmv_minor Int64 COMMENT 'Paid amounts of the orders in this currency; minor units of the currency',
     net_gmv_minor Int64 COMMENT 'gmv_minor less what was refunded of these orders until now; minor units of the currency',
-    quits_24h UInt64 COMMENT 'Members who quit (left or gone) during an event or within 24 hours of its end, or within 24 hours of a message that carries the campaign; staff and bots left out; count',
-    baseline_weeks UInt8 COMMENT 'Weeks before that it is compared with, see effort_baselines; count',
+    quits_24h UInt64 COMMENT 'Members who quit (left or gone) during an event or within 24 hours of its end, or within 24 hours of a message that carries the campaign, see effort_quits; staff and bots left out; count',
+    baseline_weeks UInt8 COMMENT 'Weeks before that it is compared with: at most 4, 0 for an effort longer than 28 days, see effort_baselines; count',
     activity UInt64 COMMENT 'Messages and interactions in the community during it; count',
     activity_expected Nullable(Float64) COMMENT 'Mean of the baseline weeks at the same weekdays and hours; count, NULL with fewer than 2 weeks',
-    activity_uplift Nullable(Float64) COMMENT 'activity - activity_expected; count, NULL with fewer than 2 weeks',
+    activity_uplift Nullable(Float64) COMMENT 'activity - activity_expected; holds for efforts that are short beside the growth of the group, which it does not take out; count, NULL with fewer than 2 weeks',
     activity_uplift_low Nullable(Float64) COMMENT 'Lower end of its 95 % interval (Student''s t for a new observation); count, NULL with fewer than 2 weeks',
     activity_uplift_high Nullable(Float64) COMMENT 'Upper end of its 95 % interval (as the lower); count, NULL with fewer than 2 weeks',
     community_orders UInt64 COMMENT 'Paid orders in the community during it, of anybody; count',
     orders_expected Nullable(Float64) COMMENT 'Mean of the baseline weeks at the same weekdays and hours; count, NULL with fewer than 2 weeks',
-    orders_uplift Nullable(Float64) COMMENT 'community_orders - orders_expected; count, NULL with fewer than 2 weeks',
+    orders_uplift Nullable(Float64) COMMENT 'community_orders - orders_expected; holds for short efforts, as activity_uplift; count, NULL with fewer than 2 weeks',
     orders_uplift_low Nullable(Float64) COMMENT 'Lower end of its 95 % interval (Student''s t for a new observation); count, NULL with fewer than 2 weeks',
     orders_uplift_high Nullable(Float64) COMMENT 'Upper end of its 95 % interval (as the lower); count, NULL with fewer than 2 weeks'
 )
@@ -62,27 +63,10 @@ WITH
         )
         GROUP BY community_id, effort_id, kind
     ),
-    wakes AS
+    left_after AS
     (
-        SELECT community_id, effort_id, kind, uniqExact(member_id) AS quits
-        FROM
-        (
-            SELECT q.community_id AS community_id, p.campaign_id AS effort_id, 'campaign' AS kind, q.member_id AS member_id
-            FROM (SELECT * FROM qunpulse.memberships WHERE quit AND role NOT IN ('staff', 'bot')) AS q
-            INNER JOIN
-            (
-                SELECT community_id, campaign_id, groupArray(occurred_at) AS posted
-                FROM qunpulse_store.events FINAL
-                WHERE event_type = 'message' AND campaign_id != '' AND late = 0
-                GROUP BY community_id, campaign_id
-            ) AS p ON p.community_id = q.community_id
-            WHERE arrayExists(at -> at < assumeNotNull(q.ends_at) AND assumeNotNull(q.ends_at) <= at + INTERVAL 24 HOUR, p.posted)
-            UNION ALL
-            SELECT q.community_id, s.span_id, toString(s.kind), q.member_id
-            FROM (SELECT * FROM qunpulse.memberships WHERE quit AND role NOT IN ('staff', 'bot')) AS q
-            INNER JOIN (SELECT * FROM qunpulse_store.event_spans FINAL) AS s ON s.community_id = q.community_id
-            WHERE q.ends_at >= s.starts_at AND q.ends_at < s.ends_at + INTERVAL 24 HOUR
-        )
+        SELECT community_id, effort_id, kind, count() AS quits
+        FROM qunpulse.effort_quits
         GROUP BY community_id, effort_id, kind
     ),
     compared AS
@@ -122,7 +106,7 @@ SELECT
 FROM qunpulse.efforts AS e
 LEFT JOIN people AS p ON p.community_id = e.community_id AND p.effort_id = e.effort_id AND p.kind = e.kind
 LEFT JOIN money AS m ON m.community_id = e.community_id AND m.effort_id = e.effort_id AND m.kind = e.kind
-LEFT JOIN wakes AS w ON w.community_id = e.community_id AND w.effort_id = e.effort_id AND w.kind = e.kind
+LEFT JOIN left_after AS w ON w.community_id = e.community_id AND w.effort_id = e.effort_id AND w.kind = e.kind
 LEFT JOIN compared AS c ON c.community_id = e.community_id AND c.effort_id = e.effort_id AND c.kind = e.kind
 LEFT JOIN named AS n ON n.effort_id = e.effort_id AND n.kind = e.kind
-COMMENT 'What each campaign and event brought in each community: people, orders, quits, and the uplift against the four weeks before with its interval; a row per community and effort. Times are UTC';
+COMMENT 'What each campaign and event brought in each community: people, orders, quits, and, for those of at most 28 days, the uplift against the four weeks before with its interval; a row per community and effort. Times are UTC';

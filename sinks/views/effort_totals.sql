@@ -21,8 +21,8 @@ CREATE OR REPLACE VIEW qunpulse.effort_totals
     goal Nullable(Float64) COMMENT 'Goal by the rules file, in the unit of goal_figure (count or minor units); NULL without a goal',
     goal_share Nullable(Float64) COMMENT 'What was reached of the goal: the figure ÷ goal; ratio, NULL without a goal',
     quits_24h UInt64 COMMENT 'Sum of effort_results.quits_24h: members who quit, counted in each community; count',
-    orders_expected Nullable(Float64) COMMENT 'Sum over its communities of the mean orders of the baseline weeks; count, NULL when a community has fewer than 2 such weeks',
-    orders_uplift Nullable(Float64) COMMENT 'Paid orders in these communities during it - orders_expected; count, NULL as before',
+    orders_expected Nullable(Float64) COMMENT 'Sum over its communities of the mean orders of the baseline weeks; count, NULL when a community has fewer than 2 such weeks, or it lasted longer than 28 days in one',
+    orders_uplift Nullable(Float64) COMMENT 'Paid orders in these communities during it - orders_expected; holds for efforts that are short beside the growth of the groups; count, NULL as before',
     orders_uplift_low Nullable(Float64) COMMENT 'Lower end of its 95 % interval (of effort_results, over the sums of the weeks all communities have); count, NULL as before',
     orders_uplift_high Nullable(Float64) COMMENT 'Upper end of its 95 % interval (as the lower); count, NULL as before'
 )
@@ -65,8 +65,8 @@ WITH
     ),
     quits AS
     (
-        SELECT effort_id, kind, sum(r.quits_24h) AS quits_24h
-        FROM qunpulse.effort_results AS r
+        SELECT effort_id, kind, count() AS quits_24h
+        FROM qunpulse.effort_quits
         GROUP BY effort_id, kind
     ),
     compared AS

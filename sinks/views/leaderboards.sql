@@ -18,94 +18,99 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
     (SELECT mapFromArrays(groupArray(toString(name)), groupArray(value)) FROM qunpulse_store.definitions FINAL) AS rule,
-    -- copies of an event are equal and count once in every score, so no FINAL
-    told AS
+    -- copies of an event are equal and count once in every score: no FINAL anywhere
+    replies AS
     (
-        SELECT
-            community_id, event_id, event_type, occurred_at, member_id, sender_role, role, kind, reply_to, reply_to_member_id,
-            action, inviter_id, referee_id, order_id, original_order_id, status, amount_minor, currency
+        SELECT community_id, occurred_at, member_id, reply_to, reply_to_member_id
         FROM qunpulse_store.events
-        WHERE late = 0
+        WHERE event_type = 'message' AND late = 0 AND sender_role NOT IN ('staff', 'bot') AND (reply_to != '' OR reply_to_member_id != '')
+            AND kind IN ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
     ),
+    -- who replied to whom; persons are told apart by 64 bits of a hash: two of a thousand who reply to one member are taken
+    -- for one with a chance below 10^-13
+    answered AS
+    (
+        SELECT community_id, occurred_at, reply_to_member_id AS member_id, sipHash64(r.member_id) AS who
+        FROM replies AS r
+        WHERE reply_to_member_id NOT IN ('', r.member_id)
+        UNION ALL
+        -- the few replies on the right: they are what the join keeps in memory
+        SELECT p.community_id, r.occurred_at, p.member_id, sipHash64(r.member_id)
+        FROM (SELECT community_id, event_id, member_id FROM qunpulse_store.events WHERE event_type = 'message' AND late = 0) AS p
+        INNER JOIN (SELECT * FROM replies WHERE reply_to_member_id = '') AS r
+            ON r.community_id = p.community_id AND r.reply_to = p.event_id
+        WHERE p.member_id NOT IN ('', r.member_id)
+    ),
+    -- what adds up; boards are numbers until the end: 1 most_active, 2 most_replied_to, 3 longest_streak, 4 best_inviters,
+    -- 5 best_buyers
     scored AS
     (
-        SELECT community_id, occurred_at, 'most_active' AS board, '' AS currency, member_id,
-            intDiv(toUInt64(toUnixTimestamp64Milli(occurred_at)), 60000) AS what, toInt64(1) AS amount
-        FROM told
-        WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND kind IN
+        SELECT
+            community_id, max(occurred_at) AS scored_at, 1 AS board, '' AS currency, member_id,
+            toInt64(uniqExact(toStartOfMinute(occurred_at))) AS amount
+        FROM qunpulse_store.events
+        WHERE event_type = 'message' AND late = 0 AND sender_role NOT IN ('staff', 'bot') AND kind IN
             ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
+        GROUP BY community_id, member_id, toStartOfFifteenMinutes(occurred_at)  -- days begin with a quarter of an hour everywhere
         UNION ALL
-        SELECT r.community_id, r.occurred_at, 'most_replied_to', '', if(r.reply_to_member_id != '', r.reply_to_member_id, p.author) AS about,
-            sipHash64(r.member_id), 1
-        FROM
-        (
-            SELECT community_id, occurred_at, member_id, reply_to, reply_to_member_id
-            FROM told
-            WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND (reply_to != '' OR reply_to_member_id != '')
-                AND kind IN ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
-        ) AS r
-        LEFT JOIN
-        (
-            SELECT community_id, event_id, any(member_id) AS author
-            FROM told
-            WHERE event_type = 'message'
-            GROUP BY community_id, event_id
-        ) AS p ON p.community_id = r.community_id AND p.event_id = r.reply_to
-        WHERE about != '' AND about != r.member_id
-        UNION ALL
-        SELECT community_id, invited_at, 'best_inviters', '', inviter, sipHash64(invited), 1
+        SELECT community_id, invited_at, 4, '', inviter, 1
         FROM
         (
             SELECT
                 community_id, if(event_type = 'join', member_id, referee_id) AS invited, min(occurred_at) AS invited_at,
                 argMin(if(event_type = 'join', inviter_id, member_id), (occurred_at, event_id)) AS inviter
-            FROM told
-            WHERE event_type = 'referral' AND referee_id != member_id
-                OR event_type = 'join' AND action = 'joined' AND inviter_id NOT IN ('', member_id)
+            FROM qunpulse_store.events
+            WHERE late = 0 AND (event_type = 'referral' AND referee_id != member_id
+                OR event_type = 'join' AND action = 'joined' AND inviter_id NOT IN ('', member_id))
             GROUP BY community_id, invited
         )
         UNION ALL
-        SELECT community_id, min(occurred_at), 'best_buyers', argMin(toString(currency), (occurred_at, event_id)),
-            argMin(member_id, (occurred_at, event_id)), 0, argMin(amount_minor, (occurred_at, event_id))
-        FROM told
-        WHERE event_type = 'order' AND status = 'paid'
+        SELECT community_id, min(occurred_at), 5, argMin(toString(currency), (occurred_at, event_id)),
+            argMin(member_id, (occurred_at, event_id)), argMin(amount_minor, (occurred_at, event_id))
+        FROM qunpulse_store.events
+        WHERE event_type = 'order' AND late = 0 AND status = 'paid'
         GROUP BY community_id, order_id
         UNION ALL
         SELECT
-            community_id, min(occurred_at), 'best_buyers', any(toString(currency)), any(member_id), 0, -any(amount_minor)
-        FROM told
-        WHERE event_type = 'order' AND status = 'refunded'
+            community_id, min(occurred_at), 5, any(toString(currency)), any(member_id), -any(amount_minor)
+        FROM qunpulse_store.events
+        WHERE event_type = 'order' AND late = 0 AND status = 'refunded'
         GROUP BY community_id, event_id
     ),
-    dated AS
+    days AS
     (
         SELECT
-            s.community_id AS community_id, s.board AS board, s.currency AS currency, s.member_id AS member_id, s.what AS what,
-            s.amount AS amount, c.local_date AS local_date
+            s.community_id AS community_id, s.board AS board, s.currency AS currency, s.member_id AS member_id,
+            toDate(s.scored_at + o.offset_seconds) AS local_date, sum(s.amount) AS amount
         FROM scored AS s
-        INNER JOIN
-        (
-            SELECT community_id, local_date, day, ends_at, arrayJoin([toDate(day), toDate(day) + 1]) AS utc_date
-            FROM qunpulse.local_days
-        ) AS c ON c.community_id = s.community_id AND c.utc_date = toDate(s.occurred_at)
-        WHERE s.occurred_at >= c.day AND ifNull(s.occurred_at < c.ends_at, 1)
+        ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = s.community_id AND s.scored_at >= o.starts_at
+        GROUP BY community_id, board, currency, member_id, local_date
         UNION ALL
-        SELECT community_id, 'longest_streak', '', member_id, 0, toInt64(streak_days), local_date
+        SELECT community_id, 3, '', member_id, local_date, toInt64(streak_days)
         FROM qunpulse.check_in_days
     ),
-    -- A thing counts once a period: a second message of a minute, a second reply by the same person. Persons are told apart
-    -- by 64 bits of a hash: two of a thousand who reply to one member are taken for one with a chance below 10^-13.
+    answered_days AS
+    (
+        SELECT DISTINCT
+            a.community_id AS community_id, a.member_id AS member_id, a.who AS who,
+            toDate(a.occurred_at + o.offset_seconds) AS local_date
+        FROM answered AS a
+        ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = a.community_id AND a.occurred_at >= o.starts_at
+    ),
     scores AS
     (
         SELECT
-            community_id, board, currency, member_id,
-            arrayJoin([('day', local_date), ('week', toMonday(local_date)), ('month', toStartOfMonth(local_date))]) AS span,
-            span.1 AS period, span.2 AS period_start,
-            multiIf(period = 'day', period_start + 1, period = 'week', period_start + 7, addMonths(period_start, 1)) AS next_start,
-            multiIf(board = 'longest_streak', max(amount), board = 'best_buyers', sum(amount), toInt64(uniqExact(what))) AS points
-        FROM dated
-        GROUP BY community_id, board, currency, member_id, span
+            community_id, board, currency, member_id, span.1 AS unit, span.2 AS period_start,
+            if(board = 3, max(amount), sum(amount)) AS points
+        FROM days
+        ARRAY JOIN [(1, local_date), (2, toMonday(local_date)), (3, toStartOfMonth(local_date))] AS span
+        GROUP BY community_id, board, currency, member_id, unit, period_start
         HAVING points > 0
+        UNION ALL
+        SELECT community_id, 2, '', member_id, span.1 AS unit, span.2 AS period_start, toInt64(uniqExact(who))
+        FROM answered_days
+        ARRAY JOIN [(1, local_date), (2, toMonday(local_date)), (3, toStartOfMonth(local_date))] AS span
+        GROUP BY community_id, member_id, unit, period_start
     ),
     -- since when somebody is known as staff, and when periods end: by the wall clock of the community
     employed AS
@@ -114,8 +119,9 @@ WITH
         FROM
         (
             SELECT community_id, member_id, min(occurred_at) AS since
-            FROM told
-            WHERE event_type = 'message' AND sender_role IN ('staff', 'bot') OR event_type = 'join' AND role IN ('staff', 'bot')
+            FROM qunpulse_store.events
+            WHERE late = 0
+                AND (event_type = 'message' AND sender_role IN ('staff', 'bot') OR event_type = 'join' AND role IN ('staff', 'bot'))
             GROUP BY community_id, member_id
         ) AS e
         ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = e.community_id AND e.since >= o.starts_at
@@ -127,18 +133,28 @@ WITH
         FROM
         (
             SELECT community_id, max(occurred_at) - toIntervalSecond(rule['allowed_lateness_seconds']) AS clock
-            FROM told
+            FROM qunpulse_store.events
+            WHERE late = 0
             GROUP BY community_id
         ) AS k
         ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = k.community_id AND k.clock >= o.starts_at
     )
 SELECT
-    s.community_id AS community_id, s.period AS period, s.period_start AS period_start, s.board AS board, s.currency AS currency,
-    rank() OVER (PARTITION BY community_id, period, period_start, board, currency ORDER BY s.points DESC) AS rank,
-    s.member_id AS member_id, s.points AS score, toDateTime64(s.next_start, 3, 'UTC') <= k.local_clock AS is_final
-FROM scores AS s
-INNER JOIN clocks AS k ON k.community_id = s.community_id
-LEFT JOIN employed AS e ON e.community_id = s.community_id AND e.member_id = s.member_id
-WHERE e.member_id = '' OR e.since_date >= s.next_start
-QUALIFY rank <= 10
+    b.community_id AS community_id, ['day', 'week', 'month'][unit] AS period, period_start,
+    ['most_active', 'most_replied_to', 'longest_streak', 'best_inviters', 'best_buyers'][board] AS board, currency,
+    rank, best.2 AS member_id, best.1 AS score, toDateTime64(next_start, 3, 'UTC') <= k.local_clock AS is_final
+FROM
+(
+    SELECT
+        s.community_id AS community_id, unit, period_start, board, currency,
+        multiIf(unit = 1, period_start + 1, unit = 2, period_start + 7, addMonths(period_start, 1)) AS next_start,
+        arrayPartialReverseSort(10, groupArray(s.points)) AS best_points, best_points[least(10, length(best_points))] AS tenth,
+        arrayReverseSort(arrayFilter(r -> r.1 >= tenth, groupArray((s.points, s.member_id)))) AS leaders
+    FROM scores AS s
+    LEFT JOIN employed AS e ON e.community_id = s.community_id AND e.member_id = s.member_id
+    WHERE e.member_id = '' OR e.since_date >= next_start
+    GROUP BY community_id, unit, period_start, board, currency
+) AS b
+INNER JOIN clocks AS k ON k.community_id = b.community_id
+ARRAY JOIN leaders AS best, arrayMap((n, nth_equal) -> n - nth_equal + 1, arrayEnumerate(leaders), arrayEnumerateUniq(leaders.1)) AS rank
 COMMENT 'The ten best of each day, week and month on five boards; a row per community, period, board and ranked member. Times are UTC; dates are the community''s own';

@@ -91,28 +91,25 @@ WITH
             [('check_in', rule['points_check_in']), ('streak_bonus', rule['points_streak_bonus'])],
             [('check_in', rule['points_check_in'])]) AS entry
     ),
-    -- messages by local day; other copies of an event fall into the same minute
+    -- messages by local day, which begins with a quarter of an hour everywhere; other copies of an event fall into the same
+    -- minute
     messages AS
     (
         SELECT
-            community_id, member_id, max(minute_at) AS at, toString(local_date) AS key,
-            least(rule['points_message_cap'], toInt64(count()) * rule['points_message']) AS points_booked
+            e.community_id AS community_id, e.member_id AS member_id, max(e.last_at) AS at,
+            toString(toDate(e.last_at + o.offset_seconds)) AS key,
+            least(rule['points_message_cap'], toInt64(sum(e.minutes)) * rule['points_message']) AS points_booked
         FROM
         (
             SELECT
-                e.community_id AS community_id, e.member_id AS member_id, e.minute_at AS minute_at,
-                toDate(e.minute_at + o.offset_seconds) AS local_date
-            FROM
-            (
-                SELECT community_id, member_id, max(occurred_at) AS minute_at
-                FROM qunpulse_store.events
-                WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND late = 0 AND kind IN
-                    ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
-                GROUP BY community_id, member_id, toStartOfMinute(occurred_at)
-            ) AS e
-            ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = e.community_id AND e.minute_at >= o.starts_at
-        )
-        GROUP BY community_id, member_id, local_date
+                community_id, member_id, max(occurred_at) AS last_at, uniqExact(toStartOfMinute(occurred_at)) AS minutes
+            FROM qunpulse_store.events
+            WHERE event_type = 'message' AND sender_role NOT IN ('staff', 'bot') AND late = 0 AND kind IN
+                ('text', 'image', 'video', 'audio', 'file', 'link', 'sticker', 'mini_program', 'share', 'poll', 'other')
+            GROUP BY community_id, member_id, toStartOfFifteenMinutes(occurred_at)
+        ) AS e
+        ASOF INNER JOIN qunpulse.community_offsets AS o ON o.community_id = e.community_id AND e.last_at >= o.starts_at
+        GROUP BY community_id, member_id, key
     ),
     booked AS
     (
@@ -147,17 +144,20 @@ WITH
     (
         SELECT
             b.community_id AS community_id, b.member_id AS member_id, b.earned_by_then AS earned_by_then,
-            arrayJoin(if(b.points > 0 AND b.nth = 1 AND b.local_date + toUInt16(rule['points_expiry_days']) <= c.as_of, [0, 1], [1])) AS phase,
+            arrayJoin(if(b.points > 0 AND b.nth = b.earlier + 1 AND b.local_date + toUInt16(rule['points_expiry_days']) <= c.as_of,
+                [0, 1], [1])) AS phase,
             if(phase, b.local_date, b.local_date + toUInt16(rule['points_expiry_days'])) AS local_date, if(phase, b.at, NULL) AS at,
             if(phase, b.kind, 'expiry') AS kind, if(phase, b.about, '') AS about,
             if(phase, b.entry_id, concat('expiry:', toString(local_date))) AS entry_id, if(phase, b.points, 0) AS points
         FROM
         (
+            -- one sort: which one of a day's entries brings its expiry does not matter
             SELECT
-                *, sum(greatest(0, points)) OVER (PARTITION BY community_id, member_id ORDER BY local_date
-                    RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS earned_by_then,
-                row_number() OVER (PARTITION BY community_id, member_id, local_date, points > 0 ORDER BY entry_id) AS nth
+                *, sum(greatest(0, points)) OVER (days RANGE UNBOUNDED PRECEDING) AS earned_by_then,
+                countIf(points > 0) OVER (days ROWS UNBOUNDED PRECEDING) AS nth,
+                countIf(points > 0) OVER (days RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier
             FROM booked
+            WINDOW days AS (PARTITION BY community_id, member_id ORDER BY local_date)
         ) AS b
         INNER JOIN
         (

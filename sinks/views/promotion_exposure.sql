@@ -92,42 +92,37 @@ WITH
         FROM long_there
         WHERE is_day
         UNION ALL
-        SELECT community_id, arrayJoin(range(11)) - 1 + toDate(starts_at), 'newcomer', toInt64(1), 0, starts_at, ends_at, posted_before
+        SELECT community_id, look.2, look.1, toInt64(1), 0, starts_at, ends_at, posted_before
         FROM stays
-        UNION ALL
-        SELECT community_id, arrayJoin(range(3)) - 1 + toDate(ends_at), 'quits', toInt64(1), 0, starts_at, ends_at, posted_before
-        FROM stays
-        WHERE quit
+        ARRAY JOIN arrayConcat(
+            arrayMap(day -> ('newcomer', toDate(starts_at) + day - 1), range(11)),
+            if(quit, arrayMap(day -> ('quits', toDate(ends_at) + day - 1), range(3)), [])) AS look
         UNION ALL
         SELECT community_id, looked_date, 'active', toInt64(count()), is_silent, since, until, had_before
         FROM
         (
-            -- who is neither new nor about to leave is like all others: counted together
+            -- days after an active one, up to the next one, at most 7; who is neither new nor about to leave is like all
+            -- others: counted together
             SELECT
-                a.community_id AS community_id, a.local_date + a.later AS looked_date, a.away - a.later >= 7 AS is_silent,
+                a.community_id AS community_id, look.1 AS looked_date, look.2 AS is_silent,
                 toDate(s.starts_at) < looked_date - 9 AND toDate(s.ends_at) > looked_date + 2 AS settled,
                 if(settled, toDateTime64(0, 3, 'UTC'), s.starts_at) AS since,
                 if(settled, toDateTime64('2200-01-01', 3, 'UTC'), s.ends_at) AS until,
                 if(settled, toUInt64(0), s.posted_before) AS had_before
             FROM
             (
-                -- days after an active one, up to the next one, at most 7
-                SELECT community_id, member_id, local_date, away, arrayJoin(range(1, 1 + least(7, away))) AS later
-                FROM
-                (
-                    SELECT
-                        community_id, member_id, local_date,
-                        leadInFrame(local_date, 1, local_date + 14) OVER following - local_date AS away
-                    FROM qunpulse_store.member_days FINAL
-                    WHERE messages + interactions + orders > 0
-                    WINDOW following AS
-                    (
-                        PARTITION BY community_id, member_id ORDER BY local_date
-                        ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-                    )
-                )
+                SELECT
+                    community_id, member_id, arraySort(groupArray(local_date)) AS dates,
+                    arrayMap((date, n) -> if(n = length(dates), 14, dates[n + 1] - date), dates, arrayEnumerate(dates)) AS away,
+                    arrayFlatten(arrayMap(
+                        (date, gap) -> arrayMap(later -> (date + later, gap - later >= 7), range(1, 1 + least(7, gap))),
+                        dates, away)) AS looks_at
+                FROM qunpulse_store.member_days FINAL
+                WHERE messages + interactions + orders > 0
+                GROUP BY community_id, member_id
             ) AS a
             INNER JOIN stays AS s ON s.community_id = a.community_id AND s.member_id = a.member_id
+            ARRAY JOIN a.looks_at AS look
         )
         GROUP BY community_id, looked_date, is_silent, since, until, had_before
     ),

@@ -18,6 +18,7 @@ CREATE OR REPLACE VIEW qunpulse.referral_funnel
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
+    -- copies of an event are equal, and only first times are asked for: no FINAL on events
     edges AS
     (
         SELECT campaign_id, referee_id, community_id, occurred_at AS invited_at
@@ -34,7 +35,7 @@ WITH
         LEFT JOIN
         (
             SELECT community_id, member_id, groupArray(occurred_at) AS join_times
-            FROM qunpulse_store.events FINAL
+            FROM qunpulse_store.events
             WHERE event_type = 'join' AND late = 0 AND action = 'joined'
                 AND community_id IN (SELECT community_id FROM edges)
             GROUP BY community_id, member_id
@@ -58,7 +59,7 @@ WITH
         FROM
         (
             SELECT community_id, member_id, occurred_at
-            FROM qunpulse_store.events FINAL
+            FROM qunpulse_store.events
             WHERE event_type = 'order' AND late = 0 AND status = 'paid'
                 AND community_id IN (SELECT community_id FROM edges)
         ) AS orders

@@ -29,19 +29,34 @@ WITH
         FROM qunpulse_store.events
         WHERE late = 0 AND (event_type = 'order' AND status = 'paid'
             OR event_type = 'message' AND sender_role NOT IN ('staff', 'bot'))
+    ),
+    judged AS
+    (
+        SELECT
+            t.community_id AS community_id, toString(t.kind) AS kind, t.member_id AS member_id, t.decided_at AS decided_at,
+            t.held_out AS held_out, t.until AS until, l.last_at AS last_at
+        FROM first_touches AS t
+        INNER JOIN
+        (
+            SELECT community_id, max(occurred_at) AS last_at
+            FROM qunpulse_store.events
+            WHERE late = 0
+            GROUP BY community_id
+        ) AS l ON l.community_id = t.community_id
     )
 SELECT
-    t.community_id AS community_id, t.kind AS kind, t.member_id AS member_id, t.decided_at AS decided_at, t.held_out AS held_out,
-    if(t.until <= l.last_at, max(a.member_id != '' AND a.occurred_at > t.decided_at AND a.occurred_at <= t.until
-        AND multiIf(t.kind IN ('thanks', 'repurchase'), a.buys, t.kind = 'streak', a.checks_in, 1)), NULL) AS answered
-FROM first_touches AS t
-INNER JOIN
+    community_id, kind, member_id, any(o.decided_at) AS decided_at, any(o.held_out) AS held_out,
+    if(any(o.until <= o.last_at), max(o.answers), NULL) AS answered
+FROM
 (
-    SELECT community_id, max(occurred_at) AS last_at
-    FROM qunpulse_store.events
-    WHERE late = 0
-    GROUP BY community_id
-) AS l ON l.community_id = t.community_id
-LEFT JOIN acts AS a ON a.community_id = t.community_id AND a.member_id = t.member_id
-GROUP BY community_id, kind, member_id, decided_at, held_out, t.until, l.last_at
+    SELECT *, 0 AS answers FROM judged
+    UNION ALL
+    -- the few touches on the right: they are what the join keeps in memory
+    SELECT t.*, 1
+    FROM acts AS a
+    INNER JOIN judged AS t ON t.community_id = a.community_id AND t.member_id = a.member_id
+    WHERE a.occurred_at > t.decided_at AND a.occurred_at <= t.until
+        AND multiIf(t.kind IN ('thanks', 'repurchase'), a.buys, t.kind = 'streak', a.checks_in, 1)
+) AS o
+GROUP BY community_id, kind, member_id
 COMMENT 'What members did after their first touch of a kind, or did without it when held out; a row per community, kind and member. Times are UTC';

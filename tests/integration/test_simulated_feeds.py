@@ -15,6 +15,7 @@ from tests.pipeline import Pipeline
 
 @pytest.mark.parametrize(("seed", "batch_max_records"), [(1, 5_000), (2, 300)])
 def test_a_disorderly_feed_lands_exactly(pipeline: Pipeline, tmp_path: Path, seed: int, batch_max_records: int) -> None:
+    """Every table, `activity_now` as of its own time, and the accounting."""
     path = tmp_path / "feed.ndjson"
     feed = disorderly(path, seed)
     oracle = oracle_of(feed)

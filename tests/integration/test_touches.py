@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from pathlib import Path
 
+import pytest
 from kafka import KafkaConsumer
 
 from infra.embedded.stack import EmbeddedStack
@@ -33,15 +34,18 @@ def send_orders(pipeline: Pipeline, first: int) -> None:
     pipeline.wait_landed()
 
 
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_buyers_are_thanked_on_the_topic_and_those_held_out_are_not(
-    pipeline: Pipeline, stack: EmbeddedStack, tmp_path: Path
+    pipeline: Pipeline, stack: EmbeddedStack, tmp_path: Path, killed: bool
 ) -> None:
+    """Also by a worker that takes over from one that was killed (tests/unit/test_touches.py kills them everywhere)."""
     rules = tmp_path / "rules.yaml"
     rules.write_text(json.dumps(RULES, ensure_ascii=False), encoding="utf-8")
     pipeline.start_worker(rules_file=str(rules), clock_mode="live")
     send_orders(pipeline, 0)
-    pipeline.kill_workers()
-    pipeline.start_worker(rules_file=str(rules), clock_mode="live")
+    if killed:
+        pipeline.kill_workers()
+        pipeline.start_worker(rules_file=str(rules), clock_mode="live")
     send_orders(pipeline, 30)
     pipeline.stop_workers()
     consumer = KafkaConsumer(

@@ -84,7 +84,8 @@ def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
     values = column.tolist()
     if any(isinstance(value, pd.Timestamp) for value in values):
         return _plain(pd.Series(pd.to_datetime(values, utc=True)))
-    return pd.Series([None if _absent(value) else str(value) for value in values], dtype=object)
+    lists = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
+    return pd.Series([None if _absent(value) else str(value) for value in lists], dtype=object)
 
 
 def _equal(left: "pd.Series[Any]", right: "pd.Series[Any]") -> "np.ndarray[Any, np.dtype[np.bool_]]":

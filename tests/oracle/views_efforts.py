@@ -162,7 +162,7 @@ class Recount:
         start = dt.datetime.fromtimestamp(minute / 1000, zone).replace(tzinfo=None)
         whole, rest = divmod(length, WEEK)
         lived = dt.timedelta(milliseconds=minute - int(self._first_day.loc[effort.community, "at"]))
-        weeks = max(0, min(4, lived // WEEK))
+        weeks = 0 if length > 4 * WEEK else max(0, min(4, lived // WEEK))
         during: Counter[str] = Counter()
         before = [Counter[str]() for _ in range(weeks)]
         for event in self._events[effort.community]:
@@ -188,8 +188,8 @@ class Recount:
         """A row per effort."""
         return pd.DataFrame([effort.key | self.baseline(effort) for effort in self.efforts])
 
-    def quits(self, effort: Effort) -> int:
-        """Members who quit in the wake of an effort."""
+    def quits(self, effort: Effort) -> dict[str, int]:
+        """Members who quit in the wake of an effort, with the first time, ms."""
         mine = self._stays[(self._stays["community_id"] == effort.community) & (self._stays["quit"] == 1)]
         mine = mine[~mine["role"].isin(["staff", "bot"])]
         posts = [e.time_ms for e in self._events[effort.community] if e.event_type == "message" and effort.holds(e)]
@@ -197,7 +197,19 @@ class Recount:
             left = [any(at < end <= at + DAY_MS for at in posts) for end in mine["end_ms"]]
         else:
             left = [effort.start <= end < effort.end + DAY_MS for end in mine["end_ms"]]
-        return len({member for member, gone in zip(mine["member_id"], left, strict=True) if gone})
+        return {
+            str(row.member_id): int(row.end_ms)
+            for row in mine[pd.Series(left, mine.index, bool)].sort_values("end_ms")[::-1].itertuples()
+        }
+
+    def quitters(self) -> pd.DataFrame:
+        """A row per effort and member who quit."""
+        rows = [
+            effort.key | {"member_id": member, "quit_at": pd.Timestamp(at, unit="ms", tz="UTC")}
+            for effort in self.efforts
+            for member, at in self.quits(effort).items()
+        ]
+        return pd.DataFrame(rows)
 
     def results(self) -> pd.DataFrame:
         """A row per effort and community."""
@@ -218,7 +230,7 @@ class Recount:
                 "currency": currency,
                 "gmv_minor": sum(order["amount_minor"] for order in mine),
                 "net_gmv_minor": sum(order["amount_minor"] - order["refunded_minor"] for order in mine),
-                "quits_24h": self.quits(effort),
+                "quits_24h": len(self.quits(effort)),
                 "baseline_weeks": base["baseline_weeks"],
                 "activity": base["activity"],
                 "community_orders": base["orders"],
@@ -226,6 +238,36 @@ class Recount:
             for what, seen in (("activity", base["activity"]), ("orders", base["orders"])):
                 row |= uplift(what, seen, base[f"{what}_before"])
             rows.append(row)
+        return pd.DataFrame(rows)
+
+    def totals(self) -> pd.DataFrame:
+        """A row per effort over all its communities, each person (an account of a platform) and order once."""
+        platforms = self.raw.frame.dropna(subset="platform").groupby("community_id")["platform"].min()
+        parts, orders = self.participants(), self.orders()
+        for table in (parts, orders):
+            table["person"] = table["community_id"].map(platforms).fillna("") + ":" + table["member_id"]
+        rows = []
+        for (name, kind), group in self.results().groupby(["effort_id", "kind"]):
+            mine = parts[(parts["effort_id"] == name) & (parts["kind"] == kind)]
+            bought = orders[(orders["effort_id"] == name) & (orders["kind"] == kind)]
+            assert bought["order_id"].is_unique
+            bases = [self.baseline(effort) for effort in self.efforts if (effort.name, effort.kind) == (name, kind)]
+            weeks = min(base["baseline_weeks"] for base in bases)  # 0 when it lasted too long in one of them
+            before = [sum(base["orders_before"][week] for base in bases) for week in range(weeks)]
+            rows.append(
+                {
+                    "effort_id": name,
+                    "kind": kind,
+                    "communities": len(group),
+                    "participants": mine[mine["took_part"] == 1]["person"].nunique(),
+                    "new_members": mine[mine["is_new"] == 1]["person"].nunique(),
+                    "retained_30d": mine[mine["retained_30d"] == 1]["person"].nunique(),
+                    "orders": len(bought),
+                    "buyers": bought["person"].nunique(),
+                    "quits_24h": group["quits_24h"].sum(),
+                    **uplift("orders", sum(base["orders"] for base in bases), before),
+                }
+            )
         return pd.DataFrame(rows)
 
 
@@ -293,6 +335,7 @@ def newcomers_answered(raw: RawEvents) -> pd.DataFrame:
     rows = []
     for community, events in raw.frame.groupby("community_id"):
         last = events["time_ms"].max()
+        spoken = dict(list(events[events["speaks"]].sort_values(["time_ms", "event_id"]).groupby("member_id")))
         joined = events[events["action"] == "joined"].groupby("member_id")["time_ms"].min()
         told = events[
             (events["event_type"] == "message") & (events["reply_to"].notna() | events["reply_to_member_id"].notna())
@@ -300,10 +343,12 @@ def newcomers_answered(raw: RawEvents) -> pd.DataFrame:
         tally: Counter[str] = Counter()
         mine = stays[stays["community_id"] == community]
         for member, at in joined.items():
-            first = events[(events["member_id"] == member) & events["speaks"] & (events["time_ms"] >= at)]
-            first = first[first["time_ms"] <= at + 7 * DAY_MS].sort_values(["time_ms", "event_id"])
+            if at + 31 * DAY_MS > last or member not in spoken:
+                continue
+            first = spoken[member]
+            first = first[(first["time_ms"] >= at) & (first["time_ms"] <= at + 7 * DAY_MS)]
             own = mine[mine["member_id"] == member]
-            if at + 31 * DAY_MS > last or first.empty or own.empty:
+            if first.empty or own.empty:
                 continue
             message = first.iloc[0]
             near = told[(told["time_ms"] >= message["time_ms"]) & (told["time_ms"] <= message["time_ms"] + DAY_MS)]

@@ -39,17 +39,20 @@ def _recent(raw: RawEvents) -> pd.DataFrame:
 
 def member_conduct(raw: RawEvents) -> pd.DataFrame:
     """A row per community and member who spoke."""
-    rows = []
     recent = _recent(raw)
-    for (community, member), posts in recent[recent["speaks"]].groupby(["community_id", "member_id"]):
-        minutes = Counter(at // 60_000 for at in posts["time_ms"])
+    posts: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for post in recent[recent["speaks"]].itertuples():
+        posts[post.community_id, post.member_id].append(post)
+    rows = []
+    for (community, member), mine in posts.items():
+        minutes = Counter(post.time_ms // 60_000 for post in mine)
         rows.append(
             {
                 "community_id": community,
                 "member_id": member,
-                "messages": len(posts),
-                "links": int((posts["kind"] == "link").sum()),
-                "promotions": int(posts["is_promotion"].sum()),
+                "messages": len(mine),
+                "links": sum(post.kind == "link" for post in mine),
+                "promotions": sum(bool(post.is_promotion) for post in mine),
                 "flood_minutes": sum(count >= 6 for count in minutes.values()),
                 "most_in_a_minute": max(minutes.values()),
             }
@@ -65,17 +68,17 @@ def growth_sources(raw: RawEvents) -> pd.DataFrame:
     """A row per community, local week and source."""
     counts: dict[tuple[str, dt.date, str], Counter[str]] = defaultdict(Counter)
     moves = raw.frame[raw.frame["action"].isin(["joined", "left", "removed", "gone"])]
-    for (community, _), acts in moves.groupby(["community_id", "member_id"]):
-        source = "unknown"
-        ordered = acts.assign(later=acts["action"] != "joined").sort_values(["time_ms", "later"])
-        for act in ordered.itertuples():
-            zone = ZoneInfo(raw.zones.get(community, "UTC"))
-            day = dt.datetime.fromtimestamp(act.time_ms / 1000, dt.UTC).astimezone(zone).date()
-            week = day - dt.timedelta(days=day.weekday())
-            if act.action == "joined":
-                source = act.source if isinstance(act.source, str) and act.source else act.via
-            counts[community, week, source]["joins" if act.action == "joined" else "leaves"] += 1
-            counts[community, week, source]["quits"] += act.action in ("left", "gone")
+    came_by: dict[tuple[str, str], str] = {}
+    for act in moves.assign(later=moves["action"] != "joined").sort_values(["time_ms", "later"]).itertuples():
+        zone = ZoneInfo(raw.zones.get(act.community_id, "UTC"))
+        day = dt.datetime.fromtimestamp(act.time_ms / 1000, dt.UTC).astimezone(zone).date()
+        week = day - dt.timedelta(days=day.weekday())
+        member = (act.community_id, act.member_id)
+        if act.action == "joined":
+            came_by[member] = act.source if isinstance(act.source, str) and act.source else act.via
+        cell = counts[act.community_id, week, came_by.get(member, "unknown")]
+        cell["joins" if act.action == "joined" else "leaves"] += 1
+        cell["quits"] += act.action in ("left", "gone")
     rows = [
         (*key, found["joins"], found["leaves"], found["quits"], found["joins"] - found["leaves"])
         for key, found in counts.items()

@@ -1,5 +1,8 @@
 """Person-level views recomputed from raw events and a mapping of accounts; shares nothing with their SQL."""
 
+from collections import defaultdict
+from typing import Any
+
 import pandas as pd
 
 from tests.oracle.view_events import RawEvents
@@ -20,21 +23,21 @@ def person_members(raw: RawEvents, accounts: Accounts) -> pd.DataFrame:
 
 def persons(raw: RawEvents, accounts: Accounts) -> pd.DataFrame:
     """A row per person with sums over all accounts and communities."""
-    rows = []
-    for person, group in person_members(raw, accounts).groupby("person_id"):
-        rows.append(
-            {
-                "person_id": person,
-                "identified": group["identified"].max(),
-                "accounts": len(set(zip(group["platform"], group["member_id"], strict=True))),
-                "communities": group["community_id"].nunique(),
-                "communities_now": group.loc[group["status"] != "left", "community_id"].nunique(),
-                "is_staff": int(group["role"].isin(["staff", "bot"]).any()),
-                "messages": group["messages"].sum(),
-                "interactions": group["interactions"].sum(),
-                "orders": group["orders"].sum(),
-            }
-        )
+    members: dict[str, list[Any]] = defaultdict(list)
+    for member in person_members(raw, accounts).itertuples():
+        members[member.person_id].append(member)
+    rows = [
+        {
+            "person_id": person,
+            "identified": max(one.identified for one in mine),
+            "accounts": len({(one.platform, one.member_id) for one in mine}),
+            "communities": len({one.community_id for one in mine}),
+            "communities_now": len({one.community_id for one in mine if one.status != "left"}),
+            "is_staff": int(any(one.role in ("staff", "bot") for one in mine)),
+            **{name: sum(getattr(one, name) for one in mine) for name in ("messages", "interactions", "orders")},
+        }
+        for person, mine in members.items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -56,17 +59,18 @@ def persons_1d(raw: RawEvents, accounts: Accounts) -> pd.DataFrame:
     acts = raw.frame[raw.frame["speaks"] | raw.frame["interacts"] | raw.frame["paid"]].merge(
         who, on=["community_id", "member_id"]
     )
-    rows = []
-    for day, group in acts.groupby("local_date"):
-        buys = group[group["paid"]]
-        rows.append(
-            {
-                "local_date": day,
-                "active_members": group.groupby(["community_id", "member_id"]).ngroups,
-                "active_accounts": group.groupby(["platform_y", "member_id"]).ngroups,
-                "active_persons": group["person_id"].nunique(),
-                "buying_members": buys.groupby(["community_id", "member_id"]).ngroups,
-                "buying_persons": buys["person_id"].nunique(),
-            }
-        )
+    days: dict[Any, list[Any]] = defaultdict(list)
+    for act in acts.itertuples():
+        days[act.local_date].append(act)
+    rows = [
+        {
+            "local_date": day,
+            "active_members": len({(act.community_id, act.member_id) for act in mine}),
+            "active_accounts": len({(act.platform_y, act.member_id) for act in mine}),
+            "active_persons": len({act.person_id for act in mine}),
+            "buying_members": len({(act.community_id, act.member_id) for act in mine if act.paid}),
+            "buying_persons": len({act.person_id for act in mine if act.paid}),
+        }
+        for day, mine in days.items()
+    ]
     return pd.DataFrame(rows)

@@ -39,8 +39,7 @@ from sinks.clickhouse import ClickHouse
 from tests.oracle import compare
 from tests.oracle.view_events import RawEvents
 from tests.pipeline import Pipeline
-from tests.views.examples import RULES
-from tests.views.feed import Feed, shared_feed, with_topics
+from tests.views.feed import Feed, with_topics
 
 PARTITIONS = 2
 _KEPT = "views_landed"
@@ -54,11 +53,12 @@ class Landed:
         self.clickhouse = clickhouse
         self.feed = feed
         self.raw = RawEvents(feed.events, feed.zones)
+        self._kept: list[tuple[Any, ...]] = []
 
-    def table(self, name: str) -> pa.Table:
-        """All rows of a view; instants as UTC timestamps."""
+    def table(self, name: str, where: str = "") -> pa.Table:
+        """Rows of a view; instants as UTC timestamps."""
         types = {row[0]: row[1] for row in self.clickhouse.rows(f"DESCRIBE TABLE qunpulse.{name}")}
-        found = self.clickhouse.query_arrow(f"SELECT * FROM qunpulse.{name}")
+        found = self.clickhouse.query_arrow(f"SELECT * FROM qunpulse.{name} {where}")
         for place, column in enumerate(found.column_names):
             if "DateTime(" in types[column]:  # ClickHouse gives DateTime as seconds in Arrow
                 times = found[column].cast(pa.int64()).cast(pa.timestamp("s", "UTC"))
@@ -80,43 +80,57 @@ class Landed:
         differences = compare(view, self.view(view), expected, keys=list(keys))
         assert not differences, "\n".join(differences[:60])
 
+    def keep(self) -> None:
+        """Copy the base tables as they are now, for `restore`."""
+        self.clickhouse.command(f"DROP DATABASE IF EXISTS {_KEPT}")
+        self.clickhouse.command(f"CREATE DATABASE {_KEPT}")
+        for table in _tables(self.clickhouse):
+            self.clickhouse.command(f"CREATE TABLE {_KEPT}.{table} AS qunpulse_store.{table}")
+            self.clickhouse.command(f"INSERT INTO {_KEPT}.{table} SELECT * FROM qunpulse_store.{table}")
+        self._kept = self._rows()
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        """What the base tables hold, told by count and sum of hashes; no merge or change goes unseen."""
+        asked = (
+            f"SELECT '{table}' AS name, count(), sum(cityHash64(*)) FROM qunpulse_store.{table}"
+            for table in _tables(self.clickhouse)
+        )
+        return self.clickhouse.rows(f"SELECT * FROM ({' UNION ALL '.join(asked)}) ORDER BY name")
+
     def empty(self) -> None:
         """Empty the base tables."""
         for table in _tables(self.clickhouse):
             self.clickhouse.command(f"TRUNCATE TABLE qunpulse_store.{table}")
 
     def restore(self) -> None:
-        """Put the base tables back to what the feed left."""
+        """Put the base tables back to what was kept, where they are not."""
+        if self._rows() == self._kept:
+            return
         self.empty()
         for table in _tables(self.clickhouse):
             self.clickhouse.command(f"INSERT INTO qunpulse_store.{table} SELECT * FROM {_KEPT}.{table}")
+        self._kept = self._rows()  # what was merged by now is merged for good
 
 
 @contextmanager
-def landing(stack: EmbeddedStack, folder: Path) -> Iterator[Landed]:
-    """Send the feed through the pipeline and keep a copy of every base table."""
-    feed = shared_feed()
+def landing(stack: EmbeddedStack, folder: Path, feed: Feed, sections: dict[str, Any]) -> Iterator[Landed]:
+    """Send a feed through the pipeline; `sections` of the rules file stand beside its communities."""
     rules = folder / "rules.yaml"
-    rules.write_text(json.dumps({"communities": feed.communities} | RULES))  # JSON is YAML
+    rules.write_text(json.dumps({"communities": feed.communities} | sections))  # JSON is YAML
     pipeline = Pipeline(stack, folder, PARTITIONS)
     try:
         pipeline.send(with_topics(feed.events))  # all of it before the worker starts: a backlog brings nothing late
         pipeline.start_worker(rules_file=str(rules), flush_interval_seconds=1)
         pipeline.wait_landed()
-        pipeline.send(with_topics(feed.late))
-        pipeline.wait_landed()
+        if feed.late:
+            pipeline.send(with_topics(feed.late))
+            pipeline.wait_landed()
         pipeline.stop_workers()
         refused = pipeline.clickhouse.rows("SELECT error, detail FROM qunpulse.dead_letters LIMIT 5")
         assert not refused, refused
         assert sum(account["late"] for account in pipeline.accounts().values()) == len(feed.late)
-        clickhouse = pipeline.clickhouse
-        clickhouse.command(f"DROP DATABASE IF EXISTS {_KEPT}")
-        clickhouse.command(f"CREATE DATABASE {_KEPT}")
-        for table in _tables(clickhouse):
-            clickhouse.command(f"CREATE TABLE {_KEPT}.{table} AS qunpulse_store.{table}")
-            clickhouse.command(f"INSERT INTO {_KEPT}.{table} SELECT * FROM qunpulse_store.{table}")
         pipeline.drop_topics()  # this one lives as long as the session; others expect topics as they usually are
-        yield Landed(clickhouse, feed)
+        yield Landed(pipeline.clickhouse, feed)
     finally:
         pipeline.close()
 

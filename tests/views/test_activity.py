@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pandas as pd
-
-from tests.oracle import views_roster
 from tests.views.examples import example, join, message, order
 from tests.views.landed import Landed
+from tests.views.odd_communities import CLOCKS
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 MAY = "2024-05-{:02}"
 
@@ -57,9 +57,8 @@ PARETO = example(
 )
 
 
-def test_active_members(landed: Landed) -> None:
-    expected = views_roster.active_members_daily(landed.raw)
-    landed.check("active_members_daily", expected, keys=["community_id", "local_date"])
+def test_active_members(known: Recounts) -> None:
+    check(known, "active_members_daily")
 
 
 def test_active_members_by_hand(landed: Landed) -> None:
@@ -79,9 +78,8 @@ def test_active_members_by_hand(landed: Landed) -> None:
     ]
 
 
-def test_stays_on_the_roster(landed: Landed) -> None:
-    expected = views_roster.roster_spells(landed.raw)
-    landed.check("roster_spells", expected, keys=["community_id", "member_id", "since"])
+def test_stays_on_the_roster(landed: Landed, known: Recounts) -> None:
+    check(known, "roster_spells")
     # `members` says of somebody who only bought, after a complete snapshot, that they left with it, before they came
     differ = landed.clickhouse.rows(
         """SELECT community_id, member_id FROM qunpulse.roster_spells GROUP BY ALL HAVING countIf(until IS NULL) > 0
@@ -91,9 +89,8 @@ def test_stays_on_the_roster(landed: Landed) -> None:
     assert differ == [], "who is still there in roster_spells must be who has not left in members"
 
 
-def test_participation(landed: Landed) -> None:
-    expected = views_roster.participation_daily(landed.raw)
-    landed.check("participation_daily", expected, keys=["community_id", "local_date"])
+def test_participation(known: Recounts) -> None:
+    check(known, "participation_daily")
 
 
 def test_participation_by_hand(landed: Landed) -> None:
@@ -116,9 +113,8 @@ def test_participation_by_hand(landed: Landed) -> None:
     ]
 
 
-def test_inequality(landed: Landed) -> None:
-    expected = views_roster.participation_inequality(landed.raw)
-    landed.check("participation_inequality", expected, keys=["community_id", "month"])
+def test_inequality(known: Recounts) -> None:
+    check(known, "participation_inequality")
 
 
 def test_inequality_by_hand(landed: Landed) -> None:
@@ -134,11 +130,8 @@ def test_inequality_by_hand(landed: Landed) -> None:
     assert abs(others - 0.4) < 1e-12
 
 
-def test_active_days_of_each_member(landed: Landed) -> None:
-    dates = views_roster.active_dates(landed.raw)
-    found = {row[:2]: row[2] for row in landed.clickhouse.rows("SELECT * FROM qunpulse.member_active_dates")}
-    assert found == dates
-    assert len(dates) > 100
+def test_active_days_of_each_member(known: Recounts) -> None:
+    assert len(check(known, "member_active_dates")) > 100
 
 
 def test_active_days_by_hand(landed: Landed) -> None:
@@ -146,21 +139,13 @@ def test_active_days_by_hand(landed: Landed) -> None:
     assert found == {"一次": [1], "买家": [3], "深夜": [11], "天天": list(range(1, 12))}  # 客服 is staff
 
 
-def test_local_days(landed: Landed) -> None:
-    days = landed.raw.sql(
-        """select community_id, local_date, day_ms,
-             lead(day_ms) over (partition by community_id order by local_date) as ends_ms from calendar"""
-    )
-    days["hours"] = (days["ends_ms"] - days["day_ms"]) / 3_600_000
-    for name in ("day", "ends"):
-        days[f"{name}_at"] = pd.to_datetime(days.pop(f"{name}_ms"), unit="ms", utc=True)
-    expected = days.rename(columns={"day_at": "day"})
-    landed.check("local_days", expected, keys=["community_id", "local_date"])
+def test_local_days(known: Recounts) -> None:
+    check(known, "local_days")
 
 
 def test_a_day_of_23_hours_by_hand(landed: Landed) -> None:
     days = "toString(local_date), toString(day), toString(ends_at), hours"
-    assert landed.rows("local_days", "odd:change-of-clocks", days)[0] == (
+    assert landed.rows("local_days", CLOCKS, days)[0] == (
         *("2024-03-31", "2024-03-30 23:00:00", "2024-03-31 22:00:00"),
         23.0,
     )

@@ -6,37 +6,26 @@ import datetime as dt
 
 import pandas as pd
 
-from streams.rules_lifecycle import PointsRules
-from tests.oracle import views_boards
 from tests.views.examples import RULES, example, join, message, order, referral
 from tests.views.landed import Landed
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 RULES["points"] = {"expiry_days": 60, "message_cap": 3, "order_cap": 40, "rewards": {"马克杯": 30}}
-POINTS = PointsRules.model_validate(RULES["points"]).model_dump()
 KEYS = ["community_id", "member_id"]
 
 
-def test_streaks(landed: Landed) -> None:
-    expected = views_boards.streaks(landed.raw)
-    assert expected["days"].max() > 3
-    landed.check("check_in_streaks", expected, [*KEYS, "first_date"])
+def test_streaks(known: Recounts) -> None:
+    assert check(known, "check_in_streaks")["days"].max() > 3
 
 
-def test_streak_days(landed: Landed) -> None:
-    found = views_boards.check_ins(landed.raw)
-    rows = [(*key, day, days) for key, lengths in found.items() for day, days in lengths.items()]
-    expected = pd.DataFrame(rows, columns=[*KEYS, "local_date", "streak_days"])
-    landed.check("check_in_days", expected, [*KEYS, "local_date"])
+def test_streak_days(known: Recounts) -> None:
+    check(known, "check_in_days")
 
 
-def test_leaderboards(landed: Landed) -> None:
-    expected = views_boards.leaderboards(landed.raw)
-    assert expected["board"].nunique() == 5
-    keys = ["community_id", "period", "period_start", "board", "currency", "member_id"]
-    landed.check("leaderboards", expected, keys)
-    winners = expected[(expected["period"] == "month") & (expected["is_final"] == 1) & (expected["rank"] <= 3)]
-    winners = winners.rename(columns={"period_start": "month"}).drop(columns=["period", "is_final"])
-    landed.check("month_winners", winners, ["community_id", "month", "board", "currency", "member_id"])
+def test_leaderboards(known: Recounts) -> None:
+    assert check(known, "leaderboards")["board"].nunique() == 5
+    check(known, "month_winners")
 
 
 BOARD = example(
@@ -126,38 +115,10 @@ def test_points_by_hand(landed: Landed) -> None:
     ]
 
 
-def test_the_ledger_is_a_queue_of_points(landed: Landed) -> None:
-    transitions = landed.view("referral_credits")
-    # a credit's community stands in its edge id: origin/community/event
-    credits_ = [
-        {
-            "community_id": row.edge_id.split("/")[1].replace("%2F", "/").replace("%25", "%"),
-            "referrer_id": row.referrer_id,
-            "referee_id": row.referee_id,
-            "edge_id": row.edge_id,
-            "state": row.state,
-            "changed_ms": int(row.changed_at.timestamp() * 1000 + 0.5),
-        }
-        for row in transitions.itertuples()
-    ]
-    expected, soon = views_boards.ledger(landed.raw, POINTS, credits_)
+def test_the_ledger_is_a_queue_of_points(known: Recounts) -> None:
     kinds = {"check_in", "streak_bonus", "message", "invitation", "order", "redemption", "reversal", "expiry"}
-    assert set(expected["kind"]) == kinds
-    landed.check("points_ledger", expected, [*KEYS, "entry_id"])
-    sums = expected.groupby(KEYS)
-    accounts = pd.DataFrame(
-        {
-            "balance": sums["points"].sum(),
-            "earned": sums["points"].agg(lambda points: points[points > 0].sum()),
-            **{
-                name: -expected[expected["kind"] == kind].groupby(KEYS)["points"].sum()
-                for name, kind in (("redeemed", "redemption"), ("reversed", "reversal"), ("expired", "expiry"))
-            },
-        }
-    ).fillna(0)
-    accounts["expiring_30"] = pd.Series(soon)
-    accounts.index.names = KEYS
-    landed.check("member_points", accounts.reset_index(), KEYS)
+    assert set(check(known, "points_ledger")["kind"]) == kinds
+    check(known, "member_points")
 
 
 def test_nothing_is_booked_twice(landed: Landed) -> None:

@@ -6,13 +6,13 @@ import datetime as dt
 import math
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tests.oracle import views_fatigue
 from tests.views.examples import example, join, message
 from tests.views.landed import Landed
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 from tests.views.simulated import FALSE_FINDINGS, SEEDS, milliseconds, put, seconds
 
 SMALL = example(
@@ -32,31 +32,18 @@ SMALL = example(
 )
 
 
-@pytest.fixture(scope="module")
-def exposure(landed: Landed) -> pd.DataFrame:
-    return views_fatigue.promotion_exposure(landed.raw)
+def test_stays_of_members(known: Recounts) -> None:
+    assert {"left", "removed", "missing", ""} <= set(check(known, "memberships")["ended_by"])
 
 
-def test_stays_of_members(landed: Landed) -> None:
-    expected = views_fatigue.memberships(landed.raw)
-    assert {"left", "removed", "missing", ""} <= set(expected["ended_by"])
-    keys = ["community_id", "member_id", "starts_at"]
-    landed.check("memberships", expected[[*keys, "role", "started_by", "ends_at", "ended_by", "quit"]], keys)
-
-
-def test_exposure_of_every_member_on_every_day(landed: Landed, exposure: pd.DataFrame) -> None:
+def test_exposure_of_every_member_on_every_day(known: Recounts) -> None:
+    exposure = check(known, "promotion_exposure")
     assert exposure["dose"].max() > 3
     assert exposure[["quits", "fell_silent"]].sum().min() > 10
-    landed.check("promotion_exposure", exposure, ["community_id", "local_date", "dose"])
 
 
-def test_sums_by_dose_with_wilson_s_interval(landed: Landed, exposure: pd.DataFrame) -> None:
-    names = {"members": "member_days", "recently_active": "active_member_days", "fell_silent": "silent_member_days"}
-    table = (
-        exposure.drop(columns="local_date").groupby(["community_id", "dose"]).sum().reset_index().rename(columns=names)
-    )
-    table["quit_share"] = table["quits"] / table["member_days"]
-    landed.check("promotion_fatigue", table, ["community_id", "dose"])
+def test_sums_by_dose_with_wilson_s_interval(landed: Landed, known: Recounts) -> None:
+    check(known, "promotion_fatigue")
     for row in landed.view("promotion_fatigue").itertuples():
         # Wilson: the shares whose standard error times 1.96 reaches the one that was seen
         for end in (row.quit_low, row.quit_high):
@@ -65,12 +52,8 @@ def test_sums_by_dose_with_wilson_s_interval(landed: Landed, exposure: pd.DataFr
         assert row.quit_low <= row.quit_share <= row.quit_high
 
 
-def test_the_dose_at_which_quits_rise(landed: Landed, exposure: pd.DataFrame) -> None:
-    rows = [
-        {"community_id": community} | views_fatigue.rising_dose(cells)
-        for community, cells in exposure.groupby("community_id")
-    ]
-    landed.check("promotion_fatigue_dose", pd.DataFrame(rows), ["community_id"])
+def test_the_dose_at_which_quits_rise(known: Recounts) -> None:
+    check(known, "promotion_fatigue_dose")
 
 
 def test_three_members_by_hand(landed: Landed) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.oracle import views_health
 from tests.views.examples import example, join, message, order
 from tests.views.landed import Landed
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 # Twenty members, one of whom speaks and one of whom left; staff promotes; a question with an answer after a day.
 QUIET = example(
@@ -35,18 +36,16 @@ FLOOD = example(
 )
 
 
-def test_conduct_of_members(landed: Landed) -> None:
-    landed.check("member_conduct", views_health.member_conduct(landed.raw), ["community_id", "member_id"])
+def test_conduct_of_members(known: Recounts) -> None:
+    check(known, "member_conduct")
 
 
-def test_growth_by_source(landed: Landed) -> None:
-    landed.check("growth_sources", views_health.growth_sources(landed.raw), ["community_id", "week", "source"])
+def test_growth_by_source(known: Recounts) -> None:
+    check(known, "growth_sources")
 
 
-def test_health_of_groups(landed: Landed) -> None:
-    expected = views_health.group_health(landed.raw)
-    assert expected["unanswered_questions"].sum() > 10
-    landed.check("group_health", expected, ["community_id"])
+def test_health_of_groups(known: Recounts) -> None:
+    assert check(known, "group_health")["unanswered_questions"].sum() > 10
 
 
 def test_a_zombie_group_by_hand(landed: Landed) -> None:
@@ -84,7 +83,8 @@ def test_flooding_by_hand(landed: Landed) -> None:
     ]
 
 
-def test_every_group_is_told_how_it_is(landed: Landed) -> None:
+def test_every_group_is_told_how_it_is(landed: Landed, known: Recounts) -> None:
+    check(known, "diagnosis")
     found = landed.view("diagnosis")
     health = landed.view("group_health").set_index("community_id")
     assert len(found) == len(health) > 10

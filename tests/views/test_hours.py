@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from tests.oracle import views_hours
 from tests.oracle.quantiles import poisson_limits
 from tests.views.examples import example, message, order
 from tests.views.landed import Landed
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 from tests.views.simulated import FALSE_FINDINGS, SEEDS, clumped, put, seconds
 
 # Three Mondays in Shanghai: 2, 4 and 0 messages at 20 h (12 h UTC), and a member of staff who does not count.
@@ -39,15 +40,13 @@ BERLIN = example(
     "Europe/Berlin",
 )
 
-KEYS = ["community_id", "weekday", "hour"]
+
+def test_hours_of_the_week(known: Recounts) -> None:
+    check(known, "activity_hours")
 
 
-def test_hours_of_the_week(landed: Landed) -> None:
-    landed.check("activity_hours", views_hours.activity_hours(landed.raw), KEYS)
-
-
-def test_orders_by_category_and_hour(landed: Landed) -> None:
-    landed.check("order_hours", views_hours.order_hours(landed.raw), ["community_id", "category", "hour"])
+def test_orders_by_category_and_hour(known: Recounts) -> None:
+    check(known, "order_hours")
 
 
 def test_limits_of_orders_are_close_to_the_exact_poisson_ones(landed: Landed) -> None:
@@ -83,12 +82,8 @@ def test_the_clock_change_moves_the_hour_by_hand(landed: Landed) -> None:
     assert offsets == [("2024-03-31 01:00:00", 7200), ("2024-10-27 01:00:00", 3600)]
 
 
-def test_best_hours_are_the_ten_largest_means(landed: Landed) -> None:
-    hours = views_hours.activity_hours(landed.raw)
-    hours["rank"] = hours.groupby("community_id")["activity_mean"].rank(method="min", ascending=False).astype(int)
-    hours["times_average"] = hours["activity_mean"] / hours.groupby("community_id")["activity_mean"].transform("mean")
-    best = hours[(hours["rank"] <= 10) & (hours["activity"] > 0)]
-    landed.check("best_hours", best[[*KEYS, "rank", "days", "activity_mean", "times_average"]], KEYS)
+def test_best_hours_are_the_ten_largest_means(known: Recounts) -> None:
+    check(known, "best_hours")
 
 
 def test_the_two_hours_that_had_anything_by_hand(landed: Landed) -> None:

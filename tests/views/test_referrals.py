@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pandas as pd
-import pytest
-
-from schemas.partitioning import partition_for
-from tests.oracle import TOPIC_OF, milliseconds
-from tests.oracle.referrals import ReferralOracle
+from tests.oracle import milliseconds
 from tests.oracle.targets import standings
-from tests.oracle.views_campaigns import funnel, leaderboard, target_rate
-from tests.oracle.views_referrals import Recount
-from tests.views.landed import PARTITIONS, Landed
+from tests.oracle.views_campaigns import target_rate
+from tests.views.landed import Landed
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 from tests.views.referral_examples import CAMPAIGN, CLUB, TARGETS, TOGETHER
 
 GROWN = "joined, d7_members, d7_in, d7_active, d30_members, d30_in, d30_active, d30_buyers"
-
-
-@pytest.fixture(scope="module")
-def recount(landed: Landed) -> Recount:
-    return Recount(landed.feed.events, landed.raw.sql("select * from member"), landed.raw.zones)
-
-
-@pytest.fixture(scope="module")
-def oracle(landed: Landed) -> ReferralOracle:
-    once = {(one["event_type"], one["community_id"], one["event_id"]): one for one in landed.feed.events}
-    latest: dict[int, int] = {}
-    for event in once.values():
-        partition = partition_for(event["community_id"].encode(), PARTITIONS)
-        latest[partition] = max(latest.get(partition, 0), milliseconds(event["occurred_at"]))
-    return ReferralOracle(
-        [(TOPIC_OF[event["event_type"]], event) for event in once.values()],
-        now_of=lambda community: latest[partition_for(community.encode(), PARTITIONS)],
-    )
 
 
 def of_campaign(landed: Landed, view: str, columns: str, campaign: str = CAMPAIGN) -> list[tuple[object, ...]]:
@@ -42,13 +20,12 @@ def of_campaign(landed: Landed, view: str, columns: str, campaign: str = CAMPAIG
     return landed.clickhouse.rows(sql, {"c": campaign})
 
 
-def test_the_leaderboard_equals_the_recount(landed: Landed, recount: Recount, oracle: ReferralOracle) -> None:
-    expected = leaderboard(recount, oracle)
+def test_the_leaderboard_equals_the_recount(known: Recounts) -> None:
+    expected = check(known, "referral_leaderboard")
     assert len(expected) > 100
     assert {0, 1} == set(expected["is_staff"])
     assert 0 < expected["matured"].sum() < expected["direct"].sum()
     assert expected["revenue_minor"].map(bool).sum() > 5
-    landed.check("referral_leaderboard", expected, keys=["campaign_id", "member_id"])
 
 
 def test_the_leaderboard_of_a_campaign_on_paper(landed: Landed) -> None:
@@ -62,27 +39,50 @@ def test_the_leaderboard_of_a_campaign_on_paper(landed: Landed) -> None:
     assert of_campaign(landed, "referral_leaderboard", money)[1] == ("王芳", {"CNY": 5_500}, {"CNY": 5_500})
 
 
-def test_the_revenue_of_subtrees_equals_the_offline_rebuild(landed: Landed, oracle: ReferralOracle) -> None:
-    rows = [
-        dict(zip(("campaign_id", "member_id", "currency"), key, strict=True))
-        | money
-        | {
-            f"{whose}_revenue_minor": money[f"{whose}_paid_minor"] - money[f"{whose}_refunded_minor"]
-            for whose in ("own", "subtree")
-        }
-        for key, money in oracle.revenue.items()
+def test_nodes_and_credits_equal_the_offline_rebuild(known: Recounts) -> None:
+    assert check(known, "referral_nodes")["depth"].max() > 1
+    assert set(check(known, "referral_credits")["state"]) == {"pending", "matured", "reversed", "rejected"}
+
+
+def test_the_tree_and_the_credits_of_a_campaign_on_paper(landed: Landed) -> None:
+    tree = "member_id, parent_id, root_id, depth, direct, descendants, credit_state"
+    assert of_campaign(landed, "referral_nodes", tree) == [
+        ("吴用", "小陈", "小陈", 1, 0, 0, "rejected"),
+        ("周周", "赵敏", "王芳", 2, 0, 0, "pending"),
+        ("孙丽", "王芳", "王芳", 1, 0, 0, "pending"),
+        ("小陈", "", "小陈", 0, 1, 1, ""),
+        ("王芳", "", "王芳", 0, 3, 4, ""),
+        ("赵敏", "王芳", "王芳", 1, 1, 1, "matured"),
+        ("钱进", "王芳", "王芳", 1, 0, 0, "reversed"),
     ]
-    assert len({row["currency"] for row in rows}) > 1
-    assert any(0 < row["subtree_revenue_minor"] < row["subtree_paid_minor"] for row in rows)
-    landed.check("referral_revenue", pd.DataFrame(rows), keys=["campaign_id", "member_id", "currency"])
+    steps = of_campaign(landed, "referral_credits", "referee_id, state, toString(changed_at)")
+    assert [step for step in steps if step[0] in ("赵敏", "钱进")] == [
+        ("赵敏", "matured", "2024-03-08 14:00:00.000"),  # seven days after joining
+        ("赵敏", "pending", "2024-03-01 12:00:00.000"),
+        ("钱进", "matured", "2024-03-09 16:00:00.000"),
+        ("钱进", "pending", "2024-03-02 12:00:00.000"),
+        ("钱进", "reversed", "2024-03-11 16:00:00.000"),
+    ]
+    money = "member_id, own_orders, own_paid_minor, own_refunded_minor, subtree_paid_minor, subtree_revenue_minor"
+    assert of_campaign(landed, "referral_revenue", money) == [
+        ("王芳", 0, 0, 0, 5_900, 5_500),  # what those below her spent
+        ("赵敏", 1, 5_000, 0, 0, 0),
+        ("钱进", 1, 900, 400, 0, 0),
+    ]
 
 
-def test_the_funnel_equals_the_recount(landed: Landed, recount: Recount, oracle: ReferralOracle) -> None:
-    expected = funnel(recount, oracle)
+def test_the_revenue_of_subtrees_equals_the_offline_rebuild(known: Recounts) -> None:
+    expected = check(known, "referral_revenue")
+    assert expected["currency"].nunique() > 1
+    revenue = expected["subtree_revenue_minor"]
+    assert ((revenue > 0) & (revenue < expected["subtree_paid_minor"])).any()
+
+
+def test_the_funnel_equals_the_recount(known: Recounts) -> None:
+    expected = check(known, "referral_funnel")
     assert len(expected) > 8
     sums = expected[["invited", "joined", "active", "bought"]].sum()
     assert sums["invited"] > sums["joined"] > sums["active"] > sums["bought"] > 0
-    landed.check("referral_funnel", expected, keys=["campaign_id"])
 
 
 def test_the_funnel_of_a_campaign_on_paper(landed: Landed) -> None:
@@ -93,8 +93,8 @@ def test_the_funnel_of_a_campaign_on_paper(landed: Landed) -> None:
     assert of_campaign(landed, "referral_funnel", hours) == [(3.0, 12.5, 36.0)]
 
 
-def test_milestones_and_their_rate_equal_the_recount(landed: Landed, recount: Recount, oracle: ReferralOracle) -> None:
-    expected = standings(recount.events, TARGETS, oracle)
+def test_milestones_and_their_rate_equal_the_recount(landed: Landed, known: Recounts) -> None:
+    expected = standings(known.lives.events, TARGETS, known.referrals)
     rows = landed.clickhouse.rows(
         "SELECT campaign_id, subject_kind, subject_id, opened_at, deadline_at, count, reached_at, revoked_at "
         "FROM qunpulse_store.milestones FINAL"
@@ -103,7 +103,7 @@ def test_milestones_and_their_rate_equal_the_recount(landed: Landed, recount: Re
     assert found == expected
     kinds = {(subject[1], one.reached is not None, one.taken_back is not None) for subject, one in expected.items()}
     assert {("member", True, False), ("member", False, False), ("group", True, True), ("group", True, False)} <= kinds
-    rates = target_rate(recount, oracle, TARGETS, expected)
+    rates = target_rate(known.lives, known.referrals, TARGETS, expected)
     assert {0.0, 1.0} != set(rates["reached_share"])
     landed.check("target_rate", rates, keys=["campaign_id", "subject_kind", "target"])
 
@@ -123,12 +123,11 @@ def test_the_rates_of_two_targets_on_paper(landed: Landed) -> None:
     ]
 
 
-def test_k_factor_equals_the_recount(landed: Landed, recount: Recount) -> None:
-    expected = recount.k_factor()
+def test_k_factor_equals_the_recount(known: Recounts) -> None:
+    expected = check(known, "k_factor")
     assert len(expected) > 60
     assert 0 < expected["accepted"].sum() < expected["invitations"].sum()
     assert expected["staff_invitations"].sum() > 0
-    landed.check("k_factor", expected, keys=["community_id", "week_start"])
 
 
 def test_k_factor_of_two_weeks_on_paper(landed: Landed) -> None:
@@ -142,13 +141,12 @@ def test_k_factor_of_two_weeks_on_paper(landed: Landed) -> None:
     assert landed.rows("k_factor", CLUB, rates) == [(week[0], 1.0, 0.5, 0.5), (week[1], 0.25, 0.0, 0.0)]
 
 
-def test_source_quality_equals_the_recount(landed: Landed, recount: Recount) -> None:
-    expected = recount.referral_source_quality()
+def test_source_quality_equals_the_recount(known: Recounts) -> None:
+    expected = check(known, "referral_source_quality")
     assert len(expected) > 100
     assert 0 < expected["d7_active"].sum() < expected["d7_in"].sum() < expected["d7_members"].sum()
     assert expected["d30_members"].sum() < expected["d7_members"].sum() < expected["joined"].sum()
     assert expected["d30_revenue_minor"].map(bool).sum() > 10
-    landed.check("referral_source_quality", expected, keys=["community_id", "brought_how", "brought_by"])
 
 
 def test_source_quality_of_a_month_on_paper(landed: Landed) -> None:

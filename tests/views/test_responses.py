@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pandas as pd
-import pytest
-
-from streams.service_hours import parse_service_hours
-from tests.oracle import views_responses
 from tests.views.examples import example, message
 from tests.views.landed import Landed
+from tests.views.recomputed import check
+from tests.views.recounts import Recounts
 
 # 2024-03-29 is a Friday; on Sunday Berlin's clocks go forward.
 TOLD = example(
@@ -41,31 +38,13 @@ ESTIMATED = example(
 )
 
 
-@pytest.fixture(scope="module")
-def expected(landed: Landed) -> pd.DataFrame:
-    hours = {
-        community: [(span.weekday, span.start_minute, span.end_minute) for span in parse_service_hours(text)]
-        for community, rules in landed.feed.communities.items()
-        if (text := rules.get("service_hours"))
-    }
-    return views_responses.first_responses(landed.raw, hours)
+def test_first_responses(known: Recounts) -> None:
+    assert set(check(known, "first_responses")["method"]) == {"reply_to", "next_message"}
 
 
-def test_first_responses(landed: Landed, expected: pd.DataFrame) -> None:
-    assert set(expected["method"]) == {"reply_to", "next_message"}
-    instants = expected.copy()
-    for column in ("asked_at", "staff_at", "peer_at"):
-        instants[column] = pd.to_datetime(instants[column], unit="ms", utc=True)
-    for column in ("staff_seconds", "staff_service_seconds", "peer_seconds", "peer_service_seconds"):
-        instants[column] = instants[column].astype(float)
-    landed.check("first_responses", instants, keys=["community_id", "event_id"])
-
-
-@pytest.mark.parametrize("monthly", [False, True])
-def test_response_times(landed: Landed, expected: pd.DataFrame, monthly: bool) -> None:
-    view, column = ("response_times_monthly", "month") if monthly else ("response_times_daily", "local_date")
-    figures = views_responses.response_times(landed.raw, expected, monthly=monthly)
-    landed.check(view, figures, keys=["community_id", column, "responder"])
+def test_response_times(known: Recounts) -> None:
+    check(known, "response_times_daily")
+    check(known, "response_times_monthly")
 
 
 def test_answers_by_hand(landed: Landed) -> None:
