@@ -17,6 +17,8 @@ from streams.errors import EmbeddedError
 
 # Broker and engine stop in the middle of a write when the disk is full; better not to start then.
 MINIMUM_FREE_BYTES = 256 << 20
+RUNNING_FREE_BYTES = 16 << 20
+"""With less, what runs has met the end of the disk or is about to."""
 # The engine makes no tables below a folder with a comma, and reads the others as patterns of file names.
 _REFUSED_BY_ENGINE = frozenset(",*?{}")
 _LOCK_NAME = "lock"
@@ -103,7 +105,7 @@ class FolderLock:
             self._file.truncate()
             json.dump({"pid": os.getpid(), "purpose": purpose}, self._file)
             self._file.flush()
-            _check_space(data_dir)
+            check_space(data_dir)
         except OSError as error:
             self._file.close()
             raise EmbeddedError(_unusable(data_dir, error)) from error
@@ -165,12 +167,13 @@ def _try_lock(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def _check_space(data_dir: Path) -> None:
+def check_space(data_dir: Path, needed_bytes: int = MINIMUM_FREE_BYTES) -> None:
+    """Raise EmbeddedError when the disk of the data folder has less than that left."""
     free = shutil.disk_usage(data_dir).free
-    if free < MINIMUM_FREE_BYTES:
+    if free < needed_bytes:
         raise EmbeddedError(
             f"the disk of the data folder {data_dir} is full: {free >> 20} MiB are free, "
-            f"{MINIMUM_FREE_BYTES >> 20} MiB are needed; free some space or choose another folder with --data"
+            f"{needed_bytes >> 20} MiB are needed; free some space or choose another folder with --data"
         )
 
 

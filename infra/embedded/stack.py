@@ -20,7 +20,7 @@ from typing import Self
 
 from infra.embedded import clickhouse, kafka
 from infra.embedded.clickhouse import ClickHouseServer
-from infra.embedded.data_folder import FolderLock, RunningStack, find_running
+from infra.embedded.data_folder import RUNNING_FREE_BYTES, FolderLock, RunningStack, check_space, find_running
 from infra.embedded.java import find_java
 from infra.embedded.kafka import KafkaBroker
 from infra.embedded.maven import kafka_jars
@@ -82,7 +82,8 @@ class EmbeddedStack:
         )
 
     def check(self) -> None:
-        """Raise EmbeddedError with the cause when one of the two has ended by itself."""
+        """Raise EmbeddedError with the cause when one of the two has ended by itself, or the disk is full."""
+        check_space(self.data_dir, RUNNING_FREE_BYTES)
         for process in (self._broker.process, self._server.process):
             if process.exit_code is not None:
                 raise EmbeddedError(f"{process.name} has ended: {process.reason()}")

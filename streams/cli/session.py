@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from streams.errors import QunpulseError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -90,6 +92,9 @@ def running_stack(settings: Settings, console: Console) -> Iterator[Session]:
             apply_topics(cluster, ours)
         try:
             yield Session(ours, clickhouse, cluster, stack)
+        except QunpulseError:
+            stack.check()  # what it stood on may be the cause: a full disk, a broker that has ended
+            raise
         finally:
             cluster.close()
             clickhouse.close()

@@ -85,7 +85,12 @@ class HealthAlerts:
 
     def _judge(self, seen: Seen, moments: Moments) -> None:
         self.checks.judge(seen.checks, moments)
-        self.panes.watched[: len(self.checks.unwatched())] = ~self.checks.unwatched()
+        self._watch()
+
+    def _watch(self) -> None:
+        watched = ~self.checks.unwatched()
+        known = min(len(watched), len(self.panes.watched))  # each has room of its own for communities to come
+        self.panes.watched[:known] = watched[:known]
 
     def _pane(self, community: Ints, time_ms: Ints) -> Ints:
         """Pane of each time: the local date at so many hours before it."""
@@ -142,7 +147,7 @@ class HealthAlerts:
                 self._violations.restore(name, *rows[name])
         if "alert_resync" in rows:
             self._resync.restore(*rows["alert_resync"])
-        self.panes.watched[: len(self.checks.unwatched())] = ~self.checks.unwatched()
+        self._watch()
 
     def derived(self) -> dict[str, pa.Table]:
         """Rows for people since the last call."""

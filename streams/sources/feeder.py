@@ -173,19 +173,22 @@ class _Feed:
             request_timeout_ms=PATIENCE_SECONDS * 1000,
         )
         await producer.start()
+        on_their_way: deque[_Chunk] = deque()
         try:
-            on_their_way: deque[_Chunk] = deque()
             for begin, end in self._chunks():
                 while on_their_way and self._must_wait(on_their_way, end):
-                    await self._acknowledge(on_their_way.popleft(), progress)
+                    await self._acknowledge(on_their_way, progress)
                 on_their_way.append(_Chunk(begin, end, await self._send(producer, begin, end)))
                 await asyncio.sleep(0)  # lets the producer's sender take the batches
             while on_their_way:
-                await self._acknowledge(on_their_way.popleft(), progress)
+                await self._acknowledge(on_their_way, progress)
         finally:
             # With the broker gone it would wait for what can no longer leave.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(producer.stop(), CLOSING_SECONDS)
+            # Whoever interrupts the feed finds what was on its way in Kafka: it must not come again.
+            while on_their_way and all(map(_arrived, on_their_way[0].futures)):
+                self._note(on_their_way.popleft())
 
     def _chunks(self) -> Iterator[tuple[int, int]]:
         """Bounds of runs of lines, none longer than a window of event time."""
@@ -241,11 +244,21 @@ class _Feed:
         future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
         return future
 
-    async def _acknowledge(self, chunk: _Chunk, progress: Callable[[int, int], None]) -> None:
-        acknowledgement = asyncio.gather(*chunk.futures)
-        while not (await asyncio.wait([acknowledgement], timeout=HEARTBEAT_SECONDS))[0]:
+    async def _acknowledge(self, on_their_way: deque[_Chunk], progress: Callable[[int, int], None]) -> None:
+        """Wait until Kafka has the oldest chunk."""
+        futures = on_their_way[0].futures
+        while (await asyncio.wait(futures, timeout=HEARTBEAT_SECONDS))[1]:
             progress(self.acknowledged, self.total)  # whoever watches may know why nothing moves, and end it
-        await acknowledgement
+        for future in futures:
+            future.result()
+        self._note(on_their_way.popleft())
+        now = time.monotonic()
+        if now - self._saved_at >= LEDGER_INTERVAL_SECONDS:
+            self._saved_at = now
+            self._ledger.save()
+        progress(self.acknowledged, self.total)
+
+    def _note(self, chunk: _Chunk) -> None:
         self.acknowledged = chunk.end
         counts = np.bincount(self._file_of[chunk.begin : chunk.end], minlength=len(self._files)).tolist()
         for number, count in enumerate(counts):
@@ -255,8 +268,7 @@ class _Feed:
                 self._ledger.advance(
                     self._cluster_id, file.content_hash, name=file.path.name, records=len(file), fed=self._fed[number]
                 )
-        now = time.monotonic()
-        if now - self._saved_at >= LEDGER_INTERVAL_SECONDS:
-            self._saved_at = now
-            self._ledger.save()
-        progress(self.acknowledged, self.total)
+
+
+def _arrived(sent: asyncio.Future[Any]) -> bool:
+    return sent.done() and not sent.cancelled() and sent.exception() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,13 @@ def test_the_fixture_is_a_stack_that_others_find(stack: EmbeddedStack) -> None:
     with clickhouse_connect.get_client(host=found.clickhouse_host, port=found.clickhouse_port) as client:
         assert client.command("SELECT 1") == 1
     stack.check()
+
+
+def test_a_disk_that_fills_up_while_it_runs_is_said(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = shutil.disk_usage(stack.data_dir)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=3 << 20))
+    with pytest.raises(EmbeddedError, match=r"the disk of the data folder .* is full: 3 MiB are free, 16 MiB"):
+        stack.check()
 
 
 def test_a_running_stack_s_folder_is_taken(stack: EmbeddedStack) -> None:

@@ -220,3 +220,17 @@ def test_feeds_are_landed_with_what_they_say() -> None:
     }  # fmt: skip
     assert rows["wecom-connector"]["silent_since"] == rows["wecom-connector"]["last_heard_at"]
     assert rows["bot"]["silent_since"] is None
+
+
+def test_communities_that_come_one_by_one_after_a_restart_are_taken_in() -> None:
+    """Tables that were restored with so many rows and those that begin anew grow in steps of their own."""
+    replay = alert_replay()
+    replay.send(*(says("甲", number / 1000, community=f"群-{number}") for number in range(80)))
+    replay.drain()
+    replay.flush()
+    replay.restart()
+    for number in range(80, 180):
+        replay.send(says("甲", number / 1000, community=f"群-{number}"))
+        replay.drain()
+    replay.flush()
+    assert len(replay.rows("communities")) == 180
