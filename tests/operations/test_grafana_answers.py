@@ -26,7 +26,7 @@ ZERO_IS_HEALTH = {
 @pytest.fixture(scope="module")
 def scene(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     program("prometheus")
-    plan = plan_until_today(events=5_000, communities=6, days=90)
+    plan = plan_until_today(events=8_000, communities=8, days=120)
     with dashboard_scene(stack, tmp_path_factory.mktemp("dashboards"), plan) as running:
         yield running
 
