@@ -27,14 +27,14 @@ WITH
         WHERE event_type = 'order' AND status = 'paid' AND late = 0
         GROUP BY community_id, order_id
     ),
-    told_anywhere AS
+    told_first_here AS
     (
         SELECT
-            community_id, order_id, sum(refunded) AS refunded_minor
+            community_id, order_id, any(told) AS told, sum(refunded) AS refunded_minor
         FROM
         (
             SELECT
-                h.community_id AS community_id, h.order_id AS order_id, e.told_as AS told_as,
+                h.community_id AS community_id, h.order_id AS order_id, e.told_as AS told_as, any(h.told) AS told,
                 minIf((e.occurred_at, e.community_id, e.event_id), e.status = 'paid') AS first_told,
                 countIf(e.status = 'paid') > 0 AS was_paid,
                 maxIf(e.amount_minor, e.status = 'refunded') AS refunded
@@ -66,11 +66,10 @@ WITH
     )
 SELECT
     p.effort_id AS effort_id, p.kind AS kind, o.community_id AS community_id, o.order_id AS order_id,
-    o.told.3 AS member_id, o.told.1 AS paid_at, o.told.4 AS currency, o.told.5 AS amount_minor,
-    a.refunded_minor AS refunded_minor, o.told.6 AS with_coupon,
+    o.buyer AS member_id, o.told.1 AS paid_at, o.told.4 AS currency, o.told.5 AS amount_minor,
+    o.refunded_minor AS refunded_minor, o.told.6 AS with_coupon,
     if(p.kind = 'campaign', o.told.7 = p.effort_id, paid_at >= p.starts_at AND paid_at < p.ends_at) AS carries
-FROM (SELECT *, told.3 AS buyer FROM told_here) AS o
-INNER JOIN told_anywhere AS a ON a.community_id = o.community_id AND a.order_id = o.order_id
+FROM (SELECT *, told.3 AS buyer FROM told_first_here) AS o
 INNER JOIN parts AS p ON p.community_id = o.community_id AND p.member_id = o.buyer
 WHERE o.told.1 >= p.first_at AND o.told.1 < p.first_at + toIntervalDay(p.attribution_days) + INTERVAL 1 MILLISECOND
 COMMENT 'Orders that count for a campaign or event: of participants, from their first part in it to the end of the attribution window; a row per effort and order. Times are UTC';
