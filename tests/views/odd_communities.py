@@ -19,8 +19,8 @@ def everything(date: str) -> Iterator[Event]:
         yield message(at, "客服", sender_role="staff", is_promotion=True, labels=["新品"], campaign_id="换时")
         yield message(at, f"新{name}", kind="coupon_claim", object_id="夏令")
         yield message(at, "群主", kind="check_in")
-        yield order(at, f"新{name}", f"换{name}", 100, coupon_codes=["夏令"], campaign_id="换时")
-        yield order(at, f"新{name}", f"换{name}", 40, "refunded")
+        yield order(at, f"新{name}", f"换{name}", 100, currency="HUF", coupon_codes=["夏令"], campaign_id="换时")
+        yield order(at, f"新{name}", f"换{name}", 40, "refunded", currency="HUF")
         yield referral(at, "群主", f"新{name}", "换时")
         yield join(at, f"新{name}", "left")
 
