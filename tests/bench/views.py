@@ -148,7 +148,7 @@ def main() -> None:
 def _folder(events: int, communities: int) -> Path:
     """Where the made-up data is kept: another folder when the tables or what goes into them changed."""
     modules = [Path(one.__file__).read_text(encoding="utf-8") for one in (views_feed, views_feed_side)]
-    text = "".join([*modules, *(one.text for one in migrations())])
+    text = "".join([*modules, *(one.checksum for one in migrations())])
     folder = KEPT / f"{events}-{communities}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     for older in KEPT.glob(f"{events}-{communities}-*"):
         if older != folder or not (folder / "filled").exists():  # a run that broke off left half of it
