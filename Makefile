@@ -2,6 +2,8 @@
 # PYTHON=/path/to/python3.12 names the interpreter for .venv; EVENTS="a.ndjson.gz b.ndjson" and DATA=folder are for demo.
 
 BIN := .venv/bin
+# Where it is set, every process would compile our modules anew at its start.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-long bench bench-alerts bench-views bench-referrals backtest-docs questions-docs dashboards dashboard-pictures reference lint format lock setup jars clean help
 

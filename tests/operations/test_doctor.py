@@ -29,7 +29,7 @@ from streams.doctor import kafka as kafka_checks
 from streams.doctor.claims import Held, look_at_claims
 from streams.kafka_cluster import KafkaCluster, Span
 from streams.settings import Settings
-from tests.integration.test_cli_on_stack import CommandLine
+from tests.command_line import CommandLine
 from tests.pipeline import PARTITIONS, Pipeline
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,19 +39,19 @@ class Doctor:
     """`qunpulse doctor` as a user calls it, on the stack of the tests."""
 
     def __init__(self, stack: EmbeddedStack) -> None:
-        self._run = CommandLine(stack).run
+        self._run = CommandLine("--data", str(stack.data_dir)).run
 
-    def findings(self, exit_code: int) -> dict[str, dict[str, str]]:
-        """What it found, by what it looked at."""
+    def findings(self, exit_code: int | None) -> dict[str, dict[str, str]]:
+        """What it found, by what it looked at; None: whatever that is."""
         answer = self._run("doctor", "--json")
-        assert answer.code == exit_code, answer
+        assert answer.code == (exit_code if exit_code is not None else answer.code), answer
         report = json.loads(answer.stdout)
-        assert report["healthy"] is (exit_code == 0)
+        assert report["healthy"] is (answer.code == 0)
         return {finding["check"]: finding for finding in report["findings"]}
 
-    def wrong(self) -> dict[str, str]:
+    def wrong(self, exit_code: int | None = 1) -> dict[str, str]:
         """What is wrong, with its advice."""
-        found = {check: one for check, one in self.findings(1).items() if one["state"] == "wrong"}
+        found = {check: one for check, one in self.findings(exit_code).items() if one["state"] == "wrong"}
         assert all(one["advice"] for one in found.values())
         return {check: f"{one['says']} → {one['advice']}" for check, one in found.items()}
 
@@ -130,7 +130,7 @@ def test_each_fault_of_a_topic_is_named_with_what_to_do(
     faults = {f"topic {topic}" for topic in (ORDERS, JOINS, MESSAGES, ALERTS, DEADLETTERS)}
     deadline = time.monotonic() + 30
     # The broker answers before it has carried a change out: settings and leaders of new partitions come a moment later.
-    while (wrong := doctor.wrong()).keys() != faults:
+    while (wrong := doctor.wrong(None)).keys() != faults:
         assert time.monotonic() < deadline, wrong
     assert wrong[f"topic {ORDERS}"] == "it does not exist → create the topics with `qunpulse topics apply`"
     assert "it has 6 partitions, the setting `partitions` says 4" in wrong[f"topic {JOINS}"]
@@ -142,7 +142,7 @@ def test_each_fault_of_a_topic_is_named_with_what_to_do(
     assert f"WRONG  topic {ORDERS}: it does not exist\n       → create the topics" in doctor.text(1)
     with _admin(stack) as admin:  # the advice is followed, as far as it goes
         admin.delete_topics([JOINS])
-    command = CommandLine(stack)
+    command = CommandLine("--data", str(stack.data_dir))
     command("topics", "apply")
     assert doctor.findings(0)[f"topic {MESSAGES}"]["state"] == "ok"
 

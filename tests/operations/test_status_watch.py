@@ -117,12 +117,14 @@ def test_it_shows_what_is_landed_while_it_is_and_ends_cleanly_on_ctrl_c(
         assert terminal.seen.rindex("\x1b[?25h") > terminal.seen.rindex("\x1b[?25l"), "and so is the cursor"
     says = CommandLine("--data", str(stack.data_dir), metrics_port=port)("status")
     assert f"worker: not ready ({NOT_SHOWN} is not set here)" in says
-    says = CommandLine(stack, metrics_port=port, metrics_token=f"{TOKEN}-of-another")("status")
+    says = CommandLine("--data", str(stack.data_dir), metrics_port=port, metrics_token=f"{TOKEN}-of-another")("status")
     assert f"worker: not ready ({NOT_SHOWN} is another one)" in says
     assert TOKEN not in says
-    assert "--watch needs a terminal" in CommandLine(stack).run("status", "--watch").stderr
-    assert "leave one of them out" in CommandLine(stack).run("status", "--watch", "--json").stderr
-    assert json.loads(CommandLine(stack)("status", "--json"))["worker_ready"] in {True, False}
+    assert "--watch needs a terminal" in CommandLine("--data", str(stack.data_dir)).run("status", "--watch").stderr
+    assert (
+        "leave one of them out" in CommandLine("--data", str(stack.data_dir)).run("status", "--watch", "--json").stderr
+    )
+    assert json.loads(CommandLine("--data", str(stack.data_dir))("status", "--json"))["worker_ready"] in {True, False}
 
 
 def _text(now: Glance, before: Glance | None = None) -> str:

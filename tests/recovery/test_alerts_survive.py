@@ -147,9 +147,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
     return {"batch_max_records": 200, "buffer_max_records": 200, "flush_interval_seconds": 0.1, "rules_file": rules}
 
 
-@pytest.mark.parametrize(
-    "steps", [("events", "state", "outbox"), pytest.param(get_args(Step), marks=pytest.mark.long)], ids=len
-)
+@pytest.mark.parametrize("steps", [("state", "outbox"), pytest.param(get_args(Step), marks=pytest.mark.long)], ids=len)
 def test_alerts_are_the_same_set_when_a_worker_is_killed_behind_steps_of_a_flush(
     pipeline: Pipeline,
     stack: EmbeddedStack,

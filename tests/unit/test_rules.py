@@ -163,6 +163,7 @@ def edit(path: Path, text: str, clock: list[int]) -> None:
 def test_an_edit_is_read_without_restart_and_a_broken_one_is_reported_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "streams.rules")
     path, clock = tmp_path / "rules.yaml", [1_700_000_000_000_000_000]
     edit(path, "communities:\n  a: {name: one}\n", clock)
     rules = RulesFile(path)
