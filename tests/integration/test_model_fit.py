@@ -38,7 +38,7 @@ def test_a_model_fitted_on_clickhouse_is_the_one_fitted_on_the_events(
                 feed.append(buys(f"m{number}", day + 0.2, f"r-{order}", "a", **back))
     feed.sort(key=lambda one: str(one["occurred_at"]))
     pipeline.start_worker()
-    pipeline.send(((ORDERS if one["event_type"] == "order" else MESSAGES, one) for one in feed), flush_every=500)
+    pipeline.send(((ORDERS if one["event_type"] == "order" else MESSAGES, one) for one in feed), flush_every=50)
     pipeline.wait_landed()
 
     out = tmp_path / "模型.json"
