@@ -117,8 +117,7 @@ class Flushing:
         """The share of its interval that a partition has waited."""
         # Who is level with a feed that pours in is so for a moment only: it is behind until the feed pauses.
         many = owned.partition.unflushed_records >= self._settings.batch_max_records
-        level = owned.caught_up or now - owned.level_at < _LEVEL_SECONDS
-        behind = (many and now - owned.arrived_at < _PAUSE_SECONDS) or not level
+        behind = (many and now - owned.arrived_at < _PAUSE_SECONDS) or now - owned.level_at > _LEVEL_SECONDS
         interval_seconds = self._settings.flush_interval_seconds * (_BEHIND_FACTOR if behind else 1)
         if not behind and owned.partition.urgent():
             interval_seconds = min(interval_seconds, _URGENT_SECONDS)

@@ -258,6 +258,8 @@ class Worker:
         applied = partition.apply(at_end, self._clock.now_ms()) if partition.waiting else 0
         owned.note_applied()
         owned.caught_up = len(at_end) == len(READ_TOPICS) and not partition.waiting
+        if owned.caught_up:
+            owned.level_at = now
         if len(at_end) == len(READ_TOPICS) or applied:
             owned.fetched_at = max(owned.fetched_at, now)
         self._look_for_stall(owned, now)

@@ -285,6 +285,23 @@ def test_a_partition_that_is_never_level_with_its_end_is_level_with_where_that_w
     run(test())
 
 
+def test_a_partition_that_has_read_to_its_end_is_level_now_whatever_was_noted_before() -> None:
+    async def test() -> None:
+        world = World()
+
+        async def ends(places: set[TP]) -> dict[TP, int]:
+            return {place: 3 if place.topic == MESSAGES else 0 for place in places}
+
+        world.worker.end_offsets = ends  # type: ignore[method-assign]
+        world.owned.note_ends(dict.fromkeys(READ_TOPICS, 0) | {MESSAGES: 1}, now=0.0)
+        world.receive(0, 1, 2)
+        begun = asyncio.get_running_loop().time()
+        assert await world.worker._apply_waiting(world.owned) == 3
+        assert world.owned.level_at >= begun
+
+    run(test())
+
+
 def test_what_somebody_waits_for_is_flushed_soon_unless_the_partition_is_behind() -> None:
     async def test() -> None:
         world = World()
