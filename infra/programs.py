@@ -15,18 +15,16 @@ arguments must be absolute.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.embedded.maven import user_cache_folder
+from infra.embedded.maven import alone_in, user_cache_folder
 from streams.errors import EmbeddedError
 
 _APT_SECONDS = 300
@@ -70,7 +68,7 @@ def find_program(name: str, folder: Path | None = None, report: Callable[[str], 
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with alone_in(folder):
             if not path.is_file():
                 report(f"fetching the Debian package {program.package}, once")
                 with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as staging:
@@ -78,14 +76,6 @@ def find_program(name: str, folder: Path | None = None, report: Callable[[str], 
     except OSError as error:
         raise EmbeddedError(f"cannot keep {name} in {folder}: {error.strerror or error}") from error
     return path
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    # Test processes that start together share one download.
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _fetch(name: str, program: Program, staging: Path, folder: Path) -> None:

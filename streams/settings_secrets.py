@@ -26,7 +26,7 @@ def with_secrets_of_files(values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if plain(values.get(name)):
             raise ValueError(f"both {variable_of(name)} and {variable_of(name)}_FILE are set; keep one of them")
-        completed[name] = _read(f"{name}_file", Path(path))
+        completed[name] = secret_in(f"{name}_file", Path(path))
     return completed
 
 
@@ -50,12 +50,13 @@ def plain(secret: object) -> str:
     return secret.get_secret_value() if isinstance(secret, SecretStr) else str(secret or "")
 
 
-def _read(setting: str, path: Path) -> str:
+def secret_in(what: str, path: Path) -> str:
+    """The secret that a file holds. Raises ValueError that names the file, as `what`."""
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ValueError(f"{setting} {path} cannot be read: {said}") from None
+        raise ValueError(f"{what} {path} cannot be read: {said}") from None
     if not secret:
-        raise ValueError(f"{setting} {path} is empty")
+        raise ValueError(f"{what} {path} is empty")
     return secret

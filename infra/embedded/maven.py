@@ -116,7 +116,7 @@ def listed_jars(
     paths = [folder / jar.filename for jar in jars]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with alone_in(folder):
             missing = [jar for jar in jars if not _is_listed_file(folder / jar.filename, jar)]
             if missing:
                 report(f"fetching {what}: {len(missing)} jars, once")
@@ -129,8 +129,8 @@ def listed_jars(
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    # Two first starts at once share one download instead of disturbing each other.
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder of what is fetched: two first starts at once share one download."""
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

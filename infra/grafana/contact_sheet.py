@@ -86,20 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def _clickhouse(data: Path | None) -> Iterator[Any]:
-    import clickhouse_connect
-
     from streams.cli.options import load_settings
     from streams.cli.reach import clickhouse_address
+    from streams.cli.sql import client_of
 
     with clickhouse_address(load_settings(None, data_dir=data)) as settings:
-        client = clickhouse_connect.get_client(
-            host=settings.clickhouse_host,
-            port=settings.clickhouse_port,
-            username=settings.clickhouse_user,
-            password=settings.clickhouse_password.get_secret_value(),
-            interface="https" if settings.clickhouse_secure else "http",
-            autogenerate_session_id=False,
-        )
+        client = client_of(settings)
         try:
             yield client
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -60,14 +60,15 @@ def with_format(query: str, output_format: str) -> str:
     return f"{stripped}\nFORMAT {output_format}"
 
 
-def _print_answer(settings: Settings, query: str) -> None:
+def client_of(settings: Settings) -> Any:
+    """The driver's own client, for answers in any format; in our words when it cannot be had. Raises SinkError."""
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
     from streams.cli.reach import connect, unreachable
 
     try:
-        client = clickhouse_connect.get_client(
+        return clickhouse_connect.get_client(
             host=settings.clickhouse_host,
             port=settings.clickhouse_port,
             username=settings.clickhouse_user,
@@ -82,6 +83,12 @@ def _print_answer(settings: Settings, query: str) -> None:
             connect(settings).close()  # in our own words: away, or a certificate that is not from our CA
             raise unreachable(settings) from None
         raise FatalSinkError(f"ClickHouse refused the connection: {_said(error)}", error.code) from None
+
+
+def _print_answer(settings: Settings, query: str) -> None:
+    from clickhouse_connect.driver.exceptions import Error as ClickHouseError
+
+    client = client_of(settings)
     try:
         with client.raw_stream(query) as answer:
             while chunk := answer.read(1 << 20):

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from streams.errors import ConfigError
-from streams.settings_secrets import EXAMPLE_SECRET
+from streams.settings_secrets import EXAMPLE_SECRET, secret_in
 
 MASK: Final = "****"
 
@@ -99,12 +99,9 @@ def _variable(channel: str, name: str, environment: Mapping[str, str]) -> str:
 def _read(channel: str, name: str, folder: Path) -> str:
     path = folder / Path(name.strip()).expanduser()
     try:
-        value = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"channel {channel}: the secret in {path} cannot be read: {said}") from None
-    if not value:
-        raise ConfigError(f"channel {channel}: the secret file {path} is empty")
+        value = secret_in("the secret file", path)
+    except ValueError as error:
+        raise ConfigError(f"channel {channel}: {error}") from None
     _refuse_example(channel, f"the secret file {path}", value)
     return value
 

@@ -81,6 +81,19 @@ class HashIndex:
         found[order] = answer
         return found
 
+    def find_or_add(self, hashed: npt.NDArray[np.uint64], count: int) -> tuple[Ints, Ints]:
+        """The row of each hash; unknown ones get the rows from ``count`` on.
+
+        Returns:
+            The rows, and where each new hash stands first, in the order of the new rows.
+        """
+        first, kinds = distinct(hashed)
+        rows = self.find(hashed[first])
+        new = np.flatnonzero(rows == UNKNOWN_ROW)
+        rows[new] = np.arange(count, count + len(new))
+        self.add(hashed[first[new]], rows[new])
+        return rows[kinds], first[new]
+
     def add(self, hashed: npt.NDArray[np.uint64], rows: Ints) -> None:
         """Add hashes that are not known yet, each once."""
         if not len(rows):

@@ -105,19 +105,14 @@ class NodeColumns:
         """Numbers of members of campaigns; new ones get the next."""
         codes = np.array(self.campaigns.codes(campaigns), np.int64)
         ids = list(map(str.encode, members))
-        hashed = hashes_of(ids, codes)
-        first, kinds = distinct(hashed)
-        rows = self._index.find(hashed[first])
-        new = np.flatnonzero(rows == UNKNOWN_ROW)
+        rows, new = self._index.find_or_add(hashes_of(ids, codes), len(self))
         if len(new):
-            rows[new] = np.arange(len(self), len(self) + len(new))
-            self._index.add(hashed[first[new]], rows[new])
-            self.member_ids.extend([ids[place] for place in first[new].tolist()])
-            self.campaign_of.frombytes(codes[first[new]].astype(np.int32).tobytes())
+            self.member_ids.extend([ids[place] for place in new.tolist()])
+            self.campaign_of.frombytes(codes[new].astype(np.int32).tobytes())
             none = array("b", [0]) * len(new)
             self.is_member.extend(none)
             self.refers_as_staff.extend(none)
-        return rows[kinds]
+        return rows
 
 
 class EdgeColumns:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from streams.operators.base import Ints, StateRows, binary
 from streams.operators.directory import Directory
-from streams.operators.hash_index import UNKNOWN_ROW, HashIndex, distinct, hashes_of
+from streams.operators.hash_index import HashIndex, hashes_of
 from streams.operators.text_column import TextColumn
 
 NOBODY = -1
@@ -47,15 +47,10 @@ class WatchList:
     def find(self, campaigns: list[str], communities: list[str], members: list[str]) -> Ints:
         """Row of each (campaign, community, member); unknown ones are added."""
         texts = list(map("\0".join, zip(campaigns, communities, members, strict=True)))
-        hashed = hashes_of(map(str.encode, texts))
-        first, kinds = distinct(hashed)
-        rows = self._index.find(hashed[first])
-        new = np.flatnonzero(rows == UNKNOWN_ROW)
+        rows, new = self._index.find_or_add(hashes_of(map(str.encode, texts)), len(self))
         if len(new):
-            rows[new] = np.arange(len(self), len(self) + len(new))
-            self._index.add(hashed[first[new]], rows[new])
-            self._add([texts[at] for at in first[new].tolist()])
-        return rows[kinds]
+            self._add([texts[at] for at in new.tolist()])
+        return rows
 
     def _add(self, texts: list[str]) -> None:
         start, count = len(self), len(texts)
