@@ -9,6 +9,7 @@ ClickHouse is found as by `qunpulse sql`: the running one, or the one of a data 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the named dashboards."""
     given = parser().parse_args(arguments)
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # said in our own sentence
     now = int(time.time())
     end = _seconds(given.end, now)
     chosen = {"community": given.community} | ({"currency": [given.currency]} if given.currency else {})

@@ -146,9 +146,11 @@ def _event_type(line: bytes) -> EventType:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
+    from streams.sources.files import is_gzip
+
     try:
         with path.open("rb") as raw:
-            compressed = raw.read(2) == b"\x1f\x8b"
+            compressed = is_gzip(path, raw.read(2))
         with gzip.open(path, "rb") if compressed else path.open("rb") as stream:
             yield from stream
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

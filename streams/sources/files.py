@@ -116,6 +116,16 @@ def merged(files: Sequence[EventFile], skipped: Sequence[int]) -> tuple[NDArray[
     return file_numbers[order], line_numbers[order]
 
 
+def is_gzip(path: Path, head: bytes) -> bool:
+    """Whether a file that begins with these two bytes is gzip: by content, since names lie.
+
+    Raises InputError when its name says that it is and it is not.
+    """
+    if path.suffix == ".gz" and head and head != _GZIP_MAGIC:
+        raise InputError(f"event file {path} is not gzip although its name says so; rename it, or pack it again")
+    return head == _GZIP_MAGIC
+
+
 def _content_of(path: Path) -> bytes:
     if not path.exists():
         raise InputError(f"event file {path} does not exist")
@@ -123,9 +133,7 @@ def _content_of(path: Path) -> bytes:
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"event file {path} cannot be read: {error.strerror}") from None
-    if raw[:2] != _GZIP_MAGIC:  # by content: names lie
-        if path.suffix == ".gz" and raw:
-            raise InputError(f"event file {path} is not gzip although its name says so; rename it, or pack it again")
+    if not is_gzip(path, raw[:2]):
         return raw
     try:
         return gzip.decompress(raw)

@@ -64,6 +64,10 @@ def test_show_bounds_what_is_explained_and_not_what_is_counted(tmp_path: Path) -
 
 
 def test_a_damaged_or_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.gz"
+    plain.write_bytes(_lines(GOOD))
+    with pytest.raises(InputError, match=r"plain\.gz is not gzip although its name says so"):
+        examine_file(plain, Decoder(262_144), show=3)
     half = tmp_path / "half.gz"
     half.write_bytes(gzip.compress(_lines(GOOD))[:-9])
     with pytest.raises(InputError, match="damaged"):
