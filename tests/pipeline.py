@@ -29,6 +29,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate
 from streams.accounts import by_topic, read_books
 from streams.kafka_cluster import KafkaCluster
+from tests.forked import Forked, Running
 from tests.oracle import TABLES, Oracle, compare
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -87,7 +88,7 @@ class Pipeline:
         self._logs = logs
         self.partitions = partitions
         self.clickhouse = ClickHouse.connect(stack.clickhouse_host, stack.clickhouse_port)
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Running] = []
         self._started = 0
         self._ports: dict[int, int] = {}
         self._reset()
@@ -155,8 +156,8 @@ class Pipeline:
 
     # -- workers ------------------------------------------------------------------------------------------------------
 
-    def start_worker(self, command: Sequence[str] = WORKER, **settings: Any) -> subprocess.Popen[bytes]:
-        """Start a worker process; settings override the test's defaults, ``command`` what is run."""
+    def start_worker(self, command: Sequence[str] | None = None, **settings: Any) -> Running:
+        """Start a worker process, or a command as its own; settings override the test's defaults."""
         self._started += 1
         values = {
             "kafka_bootstrap_servers": self._stack.kafka_bootstrap_servers,
@@ -172,18 +173,18 @@ class Pipeline:
             "session_timeout_seconds": 6,
         } | settings
         environment = {f"QUNPULSE_{name.upper()}": str(value) for name, value in values.items()}
-        with (self._logs / f"worker-{self._started}.log").open("wb") as log:
-            worker = subprocess.Popen(
-                list(command),
-                env=os.environ | environment,
-                stdout=log,
-                stderr=log,
-            )
+        log = self._logs / f"worker-{self._started}.log"
+        worker: Running
+        if command is None:
+            worker = Forked(["worker"], os.environ | environment, log)
+        else:
+            with log.open("wb") as output:
+                worker = subprocess.Popen(list(command), env=os.environ | environment, stdout=output, stderr=output)
         self.workers.append(worker)
         self._ports[worker.pid] = int(environment["QUNPULSE_METRICS_PORT"])
         return worker
 
-    def wait_ready(self, worker: subprocess.Popen[bytes]) -> None:
+    def wait_ready(self, worker: Running) -> None:
         """Wait until a worker owns its partitions and has restored them."""
 
         def ready() -> bool:
@@ -194,7 +195,7 @@ class Pipeline:
 
         self.wait(ready, "the worker did not become ready", look_every=0.02)
 
-    def ask(self, worker: subprocess.Popen[bytes], path: str) -> tuple[int, str]:
+    def ask(self, worker: Running, path: str) -> tuple[int, str]:
         """Status and body of /metrics, /healthz or /readyz of a worker."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[worker.pid]}/{path}", timeout=5) as answer:
@@ -203,22 +204,22 @@ class Pipeline:
             with error:
                 return error.code, error.read().decode()
 
-    def metrics(self, worker: subprocess.Popen[bytes]) -> Metrics:
+    def metrics(self, worker: Running) -> Metrics:
         """What a worker counts and measures, by name and labels."""
         return Metrics(self.ask(worker, "metrics")[1])
 
-    def missing(self, worker: subprocess.Popen[bytes]) -> list[str]:
+    def missing(self, worker: Running) -> list[str]:
         """What a worker says on /readyz that it lacks."""
         status, body = self.ask(worker, "readyz")
         missing = list(json.loads(body)["missing"])
         assert (status == 200) == (not missing)
         return missing
 
-    def log_of(self, worker: subprocess.Popen[bytes]) -> str:
+    def log_of(self, worker: Running) -> str:
         """What a worker has logged."""
         return (self._logs / f"worker-{self.workers.index(worker) + 1}.log").read_text(errors="replace")
 
-    def wait_log(self, worker: subprocess.Popen[bytes], pattern: str) -> None:
+    def wait_log(self, worker: Running, pattern: str) -> None:
         """Wait until a worker logs something new that matches."""
         seen = len(self.log_of(worker))
         self.wait(lambda: re.search(pattern, self.log_of(worker)[seen:]) is not None, f"no log line with {pattern!r}")

@@ -37,7 +37,7 @@ from sinks.clickhouse import ClickHouse
 from streams.settings import Settings
 from tests.batches import event
 from tests.bench.delivering import delivering
-from tests.pipeline import Pipeline
+from tests.pipeline import WORKER, Pipeline
 from tests.receivers import Got, Reply, http_receiver
 
 GOAL_SECONDS = 3.0
@@ -114,7 +114,7 @@ def measure(members: int, per_second: float) -> dict[str, Any]:
         rules = Path(name) / "rules.yaml"
         rules.write_text(RULES.format(url=web.url()))
         worker = pipeline.start_worker(
-            clock_mode="live", rules_file=rules, **{name: getattr(Settings(), name) for name in AS_SHIPPED}
+            WORKER, clock_mode="live", rules_file=rules, **{name: getattr(Settings(), name) for name in AS_SHIPPED}
         )
         scene = Scene(pipeline, stack.kafka_bootstrap_servers, members)
         web.script = scene.note

@@ -21,7 +21,7 @@ from kafka import KafkaProducer
 from infra.embedded.stack import EmbeddedStack
 from schemas.partitioning import partition_for
 from schemas.topics import MESSAGES
-from tests.pipeline import Pipeline
+from tests.pipeline import WORKER, Pipeline
 
 COMMUNITIES, MEMBERS, DAYS = 200, 300, 1
 KINDS = ("text", "text", "text", "text", "image", "sticker", "link", "reaction", "reaction", "check_in")
@@ -104,7 +104,7 @@ def main() -> None:
             say(f"sending {asked.events:,} events")
             counts, members = fill(stack.kafka_bootstrap_servers, pipeline.partitions, asked.events, asked.seed)
             begun = time.monotonic()
-            worker = pipeline.start_worker(flush_interval_seconds=1.0, insert_timeout_seconds=30)
+            worker = pipeline.start_worker(WORKER, flush_interval_seconds=1.0, insert_timeout_seconds=30)
             pipeline.wait_ready(worker)
             ready, cpu = time.monotonic(), _cpu_seconds(worker.pid)
             pipeline.wait_landed()

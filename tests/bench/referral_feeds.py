@@ -18,7 +18,7 @@ from infra.embedded.stack import EmbeddedStack
 from tests.landed_referrals import check_referrals, oracle_of
 from tests.oracle import read_events
 from tests.oracle.referrals import ReferralOracle
-from tests.pipeline import SHARED, Pipeline
+from tests.pipeline import SHARED, WORKER, Pipeline
 
 FEEDS = {
     "divvi": ("divvi/referrals.ndjson.gz",),
@@ -68,7 +68,7 @@ def main() -> None:
             try:
                 pipeline.send(feed)
                 begun = time.monotonic()
-                pipeline.start_worker(flush_interval_seconds=1.0, insert_timeout_seconds=30)
+                pipeline.start_worker(WORKER, flush_interval_seconds=1.0, insert_timeout_seconds=30)
                 pipeline.wait_landed()
                 seconds = time.monotonic() - begun  # the start of the worker too
                 oracle = oracle_of(feed, pipeline.partitions)

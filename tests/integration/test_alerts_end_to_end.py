@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -28,6 +26,7 @@ from streams.kafka_cluster import KafkaCluster
 from tests.alerts import alert
 from tests.alerts import landed as landed_rows
 from tests.command_line import CommandLine
+from tests.forked import Forked
 from tests.receivers import HttpReceiver, Reply, http_receiver
 
 PARTITIONS = 4
@@ -71,13 +70,8 @@ class Delivery:
             "SESSION_TIMEOUT_SECONDS": 6,
             "LOG_LEVEL": "debug",
         }
-        with log.open("ab") as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli.main", "alerts", "deliver", *options],
-                env=os.environ | {"ROBOT_TOKEN": TOKEN} | {f"QUNPULSE_{k}": str(v) for k, v in settings.items()},
-                stdout=stream,
-                stderr=stream,
-            )
+        environment = os.environ | {"ROBOT_TOKEN": TOKEN} | {f"QUNPULSE_{k}": str(v) for k, v in settings.items()}
+        self.process = Forked(["alerts", "deliver", *options], environment, log)
 
     def metrics(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:

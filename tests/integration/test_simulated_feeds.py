@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from schemas.topics import MESSAGES
 from tests.feeds import FLUSH_EVERY, disorderly, oracle_of, records_of
+from tests.forked import Running
 from tests.oracle import TABLES
 from tests.pipeline import Pipeline
 
@@ -36,7 +36,7 @@ def test_a_disorderly_feed_lands_exactly(pipeline: Pipeline, tmp_path: Path, see
     _check_metrics(pipeline, worker)
 
 
-def _check_metrics(pipeline: Pipeline, worker: subprocess.Popen[bytes]) -> None:
+def _check_metrics(pipeline: Pipeline, worker: Running) -> None:
     """What is served says the same as what landed, and everything that is promised is there."""
     metrics = pipeline.metrics(worker)
     for topic, counters in pipeline.accounts().items():

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +35,7 @@ from streams.sources.feeder import feed_files
 from streams.sources.ledger import FeedLedger
 from tests.batches import event
 from tests.fixtures_stack import BI_PASSWORD
+from tests.forked import Forked, Running
 from tests.operations.monitoring import Prometheus, scrape_all, wait_until
 from tests.operations.relay import Relay, relay
 from tests.pipeline import Pipeline
@@ -97,13 +96,16 @@ def dashboard_scene(
         try:
             with Prometheus(folder / "prometheus", scrape_all(targets, SCRAPE_SECONDS)) as prometheus:
                 begun = time.time()
-                pipeline.wait_ready(pipeline.start_worker(metrics_port=worker_port, **settings))
+                worker = pipeline.start_worker(metrics_port=worker_port, **settings)
+                pipeline.wait_ready(worker)
+                counted = "count(qunpulse_dead_lettered_records_total)"  # a rate is the difference of two looks
+                wait_until(lambda: bool(prometheus.query(counted)), lambda: "Prometheus has not seen the worker")
                 feed_files([feed], _settings(stack), FeedLedger(folder / "fed.json"))
                 pipeline.wait_landed()
                 time.sleep(calm_seconds)
                 _odd_records(stack, pipeline, plan)
                 time.sleep(calm_seconds)
-                _clickhouse_away(wire, pipeline)
+                _clickhouse_away(wire, pipeline, worker)
                 _leavers(pipeline)
                 pipeline.wait_landed()
                 _wait_told(web, clickhouse)
@@ -160,7 +162,7 @@ def _settings(stack: EmbeddedStack) -> Settings:
     )
 
 
-def _start_delivery(stack: EmbeddedStack, rules: Path, log: Path, port: int) -> subprocess.Popen[bytes]:
+def _start_delivery(stack: EmbeddedStack, rules: Path, log: Path, port: int) -> Running:
     settings = {
         "KAFKA_BOOTSTRAP_SERVERS": stack.kafka_bootstrap_servers,
         "CLICKHOUSE_HOST": stack.clickhouse_host,
@@ -168,13 +170,8 @@ def _start_delivery(stack: EmbeddedStack, rules: Path, log: Path, port: int) -> 
         "GROUP_ID": f"dashboards-{time.time_ns()}",
         "METRICS_PORT": str(port),
     }
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            [sys.executable, "-m", "streams.cli.main", "alerts", "deliver", "--rules", str(rules)],
-            env=os.environ | {f"QUNPULSE_{name}": value for name, value in settings.items()},
-            stdout=stream,
-            stderr=stream,
-        )
+    environment = os.environ | {f"QUNPULSE_{name}": value for name, value in settings.items()}
+    return Forked(["alerts", "deliver", "--rules", str(rules)], environment, log)
 
 
 def _odd_records(stack: EmbeddedStack, pipeline: Pipeline, plan: Plan) -> None:
@@ -198,14 +195,19 @@ def _odd_records(stack: EmbeddedStack, pipeline: Pipeline, plan: Plan) -> None:
     pipeline.wait_landed()
 
 
-def _clickhouse_away(wire: Relay, pipeline: Pipeline) -> None:
+def _clickhouse_away(wire: Relay, pipeline: Pipeline, worker: Running) -> None:
     """The worker cannot reach ClickHouse for some seconds, while messages come in."""
     wire.cut()
     try:
         now_ms = time.time_ns() // 1_000_000
+        waiting = [event("message", f"meanwhile-{n}", now_ms, "wecom:等待", member_id="m") for n in range(3_001)]
+        # A flush that is under way takes along what is there: the first one must wait before the others come.
+        pipeline.send([(MESSAGES, waiting[0])])
+        pipeline.wait(
+            lambda: pipeline.metrics(worker).sum("qunpulse_clickhouse_up_bool") == 0, "the worker misses no ClickHouse"
+        )
         # More than may wait in memory for one flush, in one community: fetching is held back for as long.
-        waiting = (event("message", f"meanwhile-{n}", now_ms, "wecom:等待", member_id="m") for n in range(3_000))
-        pipeline.send((MESSAGES, one) for one in waiting)
+        pipeline.send((MESSAGES, one) for one in waiting[1:])
         time.sleep(AWAY_SECONDS)
     finally:
         wire.mend()

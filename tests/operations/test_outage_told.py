@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -28,6 +26,7 @@ from infra.embedded.stack import EmbeddedStack
 from schemas.topics import MESSAGES
 from streams.accounts import by_topic, read_books
 from tests.batches import event
+from tests.forked import Forked, Running
 from tests.operations.hastened import INFRA, hastened, hastened_alertmanager, hastened_prometheus, hastened_rules
 from tests.operations.monitoring import Alertmanager, Prometheus, program, wait_until
 from tests.pipeline import Pipeline
@@ -57,7 +56,7 @@ class Scene:
 
     clickhouse: ClickHouseServer
     pipeline: Pipeline
-    worker: subprocess.Popen[bytes]
+    worker: Running
     prometheus: Prometheus
     alertmanager: Alertmanager
     receiver: HttpReceiver
@@ -120,7 +119,7 @@ def _lasting_port() -> int:
     return next(port for port in random.sample(range(20_000, 32_000), 100) if is_free(port))
 
 
-def _start_delivery(servers: Servers, port: int, receiver: HttpReceiver, log: Path) -> subprocess.Popen[bytes]:
+def _start_delivery(servers: Servers, port: int, receiver: HttpReceiver, log: Path) -> Running:
     settings = {
         "QUNPULSE_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap_servers,
         "QUNPULSE_CLICKHOUSE_HOST": servers.clickhouse_host,
@@ -130,11 +129,7 @@ def _start_delivery(servers: Servers, port: int, receiver: HttpReceiver, log: Pa
         "QUNPULSE_RULES_FILE": str(RULES),
         "ALERT_URL": receiver.url("alerts"),
     }
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "streams.cli.main", "alerts", "deliver"],
-            env=os.environ | settings, stdout=output, stderr=output,
-        )  # fmt: skip
+    return Forked(["alerts", "deliver"], os.environ | settings, log)
 
 
 def _delivers(port: int) -> bool:
