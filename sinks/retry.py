@@ -34,11 +34,12 @@ class Retry(NamedTuple):
 class Backoff:
     """Bounds of the waits: the n-th is uniform in [0, min(longest, first * 2**(n-1))] seconds.
 
+    A server is asked so seldom that this never burdens it, and so often that its return is noticed within seconds.
     `give_up_after_seconds` is None where nothing may be dropped: then only the stop event ends the tries.
     """
 
     first_seconds: float = 0.2
-    longest_seconds: float = 15.0
+    longest_seconds: float = 5.0
     give_up_after_seconds: float | None = None
     draw: Callable[[float, float], float] = field(default=random.uniform)
 

@@ -188,6 +188,13 @@ class Prometheus(_Server):
 
         wait_until(scraped, lambda: f"not every target was scraped {times} times: {self.targets()}")
 
+    def wait_heard(self) -> None:
+        """Wait until it knows an Alertmanager; what fires before is told to nobody for a minute."""
+        known = "/api/v1/alertmanagers"
+        wait_until(
+            lambda: bool(self.get(known)["data"]["activeAlertmanagers"]), lambda: "Prometheus knows no Alertmanager"
+        )
+
 
 class Alertmanager(_Server):
     """A real Alertmanager that knows no other."""

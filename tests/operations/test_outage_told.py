@@ -111,6 +111,7 @@ def scene(stack: EmbeddedStack, tmp_path: Path) -> Iterator[Scene]:
         prometheus = ended.enter_context(hastened_prometheus(tmp_path / "prometheus", ports, alertmanager))
         prometheus.wait_scraped()
         prometheus.follow_rules(hastened_rules())
+        prometheus.wait_heard()  # it forgets whom it knows when it reads its configuration again
         yield Scene(clickhouse, pipeline, worker, prometheus, alertmanager, receiver)
 
 
