@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from infra.embedded.kafka_security import BrokerSecurity
 from sinks.kafka_login import KafkaLogin
 from streams.kafka_rights import ROLES
 from tests.certificates import make_authority, make_server
+from tests.forked import Forked, run_forked
 
 PARTITIONS = 2
 PATIENCE_SECONDS = 120.0
@@ -35,7 +35,7 @@ class SecuredStack:
     broker: KafkaBroker
     clickhouse: ClickHouseServer
     passwords: dict[str, str]
-    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    children: list[Forked] = field(default_factory=list)
 
     @property
     def certificates(self) -> Path:
@@ -81,27 +81,15 @@ class SecuredStack:
 
     def run(self, *arguments: str | Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Run `qunpulse …` to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "streams.cli.main", *arguments],
-            env=_environment(env),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-        )
+        return run_forked(arguments, _environment(env), PATIENCE_SECONDS)
 
-    def start(self, *arguments: str | Path, env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str | Path, env: Mapping[str, str], log: Path) -> Forked:
         """Start `qunpulse …` and leave it running; what it prints goes to `log`."""
-        with log.open("wb") as output:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli.main", *map(str, arguments)],
-                env=_environment(env),
-                stdout=output,
-                stderr=output,
-            )
+        child = Forked(arguments, _environment(env), log)
         self.children.append(child)
         return child
 
-    def wait_ready(self, child: subprocess.Popen[bytes], env: Mapping[str, str], log: Path) -> None:
+    def wait_ready(self, child: Forked, env: Mapping[str, str], log: Path) -> None:
         """Wait until a started program answers /readyz with 200."""
         url = f"http://127.0.0.1:{env['QUNPULSE_METRICS_PORT']}/readyz"
         token = {"Authorization": f"Bearer {env.get('QUNPULSE_METRICS_TOKEN', '')}"}
@@ -148,4 +136,4 @@ def start_secured_stack(folder: Path) -> SecuredStack:
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("QUNPULSE_")}
-    return inherited | {"PYTHONUNBUFFERED": "1"} | settings
+    return inherited | settings
