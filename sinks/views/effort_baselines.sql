@@ -18,68 +18,85 @@ DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
     604800 AS week,
+    -- a community's UTC offsets in their order: since when and until when each holds (seconds since 1970), and its seconds
+    clocks AS
+    (
+        SELECT
+            community_id, arraySort(groupArray((toInt64(toUnixTimestamp(starts_at)), toInt64(offset_seconds)))) AS changes,
+            arrayMap((change, next) -> (change.1, next, change.2), changes,
+                arrayPushBack(arrayPopFront(changes.1), toInt64(4294967296))) AS offsets
+        FROM qunpulse.community_offsets
+        GROUP BY community_id
+    ),
     local_efforts AS
     (
         SELECT
             e.community_id AS community_id, e.effort_id AS effort_id, e.kind AS kind, e.first_minute AS first_minute,
-            toUInt32(e.first_minute) + o.offset_seconds AS starts, starts + e.length AS ends, e.length > 4 * week AS is_long,
-            intDiv(e.length, week) AS whole_weeks, e.length % week AS rest,
-            row_number() OVER (PARTITION BY community_id ORDER BY effort_id, kind) AS number
+            e.first_minute + arrayLast(o -> o.1 <= e.first_minute, c.offsets).3 AS starts, starts + e.length AS ends,
+            e.length > 4 * week AS is_long, intDiv(e.length, week) AS whole_weeks, e.length % week AS rest, c.offsets AS offsets
         FROM
         (
             SELECT
-                community_id, effort_id, kind, toStartOfMinute(starts_at) AS first_minute,
-                intDiv(toUnixTimestamp64Milli(ends_at) + 59999, 60000) * 60 - toUInt32(first_minute) AS length
+                community_id, effort_id, kind, toInt64(toUnixTimestamp(toStartOfMinute(starts_at))) AS first_minute,
+                intDiv(toUnixTimestamp64Milli(ends_at) + 59999, 60000) * 60 - first_minute AS length
             FROM qunpulse.efforts
         ) AS e
-        ASOF INNER JOIN qunpulse.community_offsets AS o
-            ON o.community_id = e.community_id AND e.first_minute >= o.starts_at
+        INNER JOIN clocks AS c ON c.community_id = e.community_id
+        WHERE c.offsets[1].1 <= e.first_minute
     ),
-    minutes AS
+    -- (since, until, weeks before, how often it counts) by the local clock: the effort itself, and of each week before it
+    -- the part as long as the rest, then what is left
+    pieces AS
     (
         SELECT
-            a.community_id AS community_id, toUInt32(a.window_start) + o.offset_seconds AS at, intDiv(at, 86400) AS local_day,
-            a.messages + a.interactions AS acts, a.orders AS buys
-        FROM
-        (
-            SELECT community_id, window_start, messages, interactions, orders
-            FROM qunpulse_store.activity_1m FINAL
-            WHERE messages + interactions + orders > 0
-        ) AS a
-        ASOF INNER JOIN qunpulse.community_offsets AS o
-            ON o.community_id = a.community_id AND a.window_start >= o.starts_at
+            community_id, effort_id, kind, first_minute, is_long, offsets,
+            arrayJoin(arrayPushFront(
+                if(is_long, [], arrayFilter(piece -> piece.1 < piece.2 AND piece.4 > 0, arrayConcat(
+                    arrayMap(n -> (starts - n * week, starts - n * week + rest, toInt64(n), whole_weeks + 1), [1, 2, 3, 4]),
+                    arrayMap(n -> (starts - n * week + rest, starts - (n - 1) * week, toInt64(n), whole_weeks), [1, 2, 3, 4])))),
+                (starts, ends, toInt64(0), toInt64(1)))) AS piece
+        FROM local_efforts
     ),
-    counted AS
+    -- the same in UTC, and by date, so that a piece meets only the minutes of its dates
+    dated AS
     (
         SELECT
-            m.community_id AS community_id, e.number AS number,
-            sumIf(m.acts, m.at >= e.starts) AS acts_during, sumIf(m.buys, m.at >= e.starts) AS buys_during,
-            -- of a minute before the start: which week it lies in, the latest is 1, and how often it stands for one
-            intDiv(e.starts - 1 - m.at, week) + 1 AS weeks_before,
-            e.whole_weeks + ((m.at - e.starts + 4 * week) % week < e.rest) AS weight,
-            sumIf(m.acts * weight, m.at < e.starts) AS acts_before, sumIf(m.buys * weight, m.at < e.starts) AS buys_before
-        FROM minutes AS m
-        INNER JOIN
-        (
-            -- by day, so that a minute meets only the efforts that are near
-            SELECT
-                community_id, number, starts, ends, whole_weeks, rest,
-                arrayJoin(range(intDiv(starts, 86400) - 28, intDiv(ends, 86400) + 1)) AS local_day
-            FROM local_efforts
-        ) AS e ON e.community_id = m.community_id AND e.local_day = m.local_day
-        WHERE m.at >= e.starts - 4 * week AND m.at < e.ends
-        GROUP BY community_id, number, weeks_before, weight
+            community_id, effort_id, kind, first_minute, is_long, piece.3 AS weeks_before, piece.4 AS weight,
+            greatest(offset.1, piece.1 - offset.3) AS since, least(offset.2, piece.2 - offset.3) AS until,
+            arrayJoin(range(toUInt32(intDiv(since, 86400)), toUInt32(intDiv(until - 1, 86400)) + 1)) AS date
+        FROM pieces
+        ARRAY JOIN arrayFilter(o -> o.1 < piece.2 - o.3 AND o.2 > piece.1 - o.3, offsets) AS offset
+    ),
+    -- a row per date, not per minute: most dates lie in several efforts and their weeks before
+    dates AS
+    (
+        SELECT
+            community_id, intDiv(toUnixTimestamp(window_start), 86400) AS date, groupArray(toUnixTimestamp(window_start)) AS minutes,
+            groupArray(messages + interactions) AS acts, groupArray(orders) AS buys
+        FROM qunpulse_store.activity_1m FINAL
+        WHERE messages + interactions + orders > 0
+        GROUP BY community_id, date
     ),
     summed AS
     (
         SELECT
-            community_id, number, sum(acts_during) AS activity, sum(buys_during) AS orders,
-            [sumIf(acts_before, weeks_before = 1), sumIf(acts_before, weeks_before = 2),
-                sumIf(acts_before, weeks_before = 3), sumIf(acts_before, weeks_before = 4)] AS activity_weeks,
-            [sumIf(buys_before, weeks_before = 1), sumIf(buys_before, weeks_before = 2),
-                sumIf(buys_before, weeks_before = 3), sumIf(buys_before, weeks_before = 4)] AS orders_weeks
-        FROM counted
-        GROUP BY community_id, number
+            community_id, effort_id, kind, first_minute, is_long, sumIf(acted, weeks_before = 0) AS activity,
+            sumIf(bought, weeks_before = 0) AS orders,
+            [sumIf(acted, weeks_before = 1), sumIf(acted, weeks_before = 2), sumIf(acted, weeks_before = 3),
+                sumIf(acted, weeks_before = 4)] AS activity_weeks,
+            [sumIf(bought, weeks_before = 1), sumIf(bought, weeks_before = 2), sumIf(bought, weeks_before = 3),
+                sumIf(bought, weeks_before = 4)] AS orders_weeks
+        FROM
+        (
+            SELECT
+                p.community_id AS community_id, p.effort_id AS effort_id, p.kind AS kind, p.first_minute AS first_minute,
+                p.is_long AS is_long, p.weeks_before AS weeks_before,
+                p.weight * arraySum((n, at) -> if(at >= p.since AND at < p.until, n, 0), d.acts, d.minutes) AS acted,
+                p.weight * arraySum((n, at) -> if(at >= p.since AND at < p.until, n, 0), d.buys, d.minutes) AS bought
+            FROM dates AS d
+            RIGHT JOIN dated AS p ON p.community_id = d.community_id AND p.date = d.date
+        )
+        GROUP BY community_id, effort_id, kind, first_minute, is_long
     ),
     lives AS
     (
@@ -88,11 +105,10 @@ WITH
         GROUP BY community_id
     )
 SELECT
-    e.community_id AS community_id, e.effort_id AS effort_id, e.kind AS kind,
-    if(e.is_long, 0, toUInt8(least(4, greatest(0, intDiv(dateDiff('second', l.first_day, e.first_minute), week))))) AS baseline_weeks,
+    s.community_id AS community_id, s.effort_id AS effort_id, s.kind AS kind,
+    if(s.is_long, 0, toUInt8(least(4, greatest(0, intDiv(s.first_minute - toUnixTimestamp(l.first_day), week))))) AS baseline_weeks,
     s.activity AS activity, arrayResize(s.activity_weeks, baseline_weeks) AS activity_before,
     s.orders AS orders, arrayResize(s.orders_weeks, baseline_weeks) AS orders_before
-FROM local_efforts AS e
-INNER JOIN lives AS l ON l.community_id = e.community_id
-LEFT JOIN summed AS s ON s.community_id = e.community_id AND s.number = e.number
+FROM summed AS s
+INNER JOIN lives AS l ON l.community_id = s.community_id
 COMMENT 'Activity and orders in the community during each campaign or event, and, for those of at most 28 days, at the same weekdays and hours of the four weeks before; a row per community and effort. Times are UTC, weeks by the local clock';

@@ -11,62 +11,23 @@ CREATE OR REPLACE VIEW qunpulse.effort_participants
 )
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
-WITH
-    -- Copies of an event are equal, and only first times and whether at all are asked for: no FINAL.
-    acts AS
-    (
-        SELECT community_id, member_id, occurred_at, campaign_id, event_type = 'join' AS is_join
-        FROM qunpulse_store.events
-        WHERE late = 0 AND member_id != ''
-            AND (event_type = 'message' AND sender_role NOT IN ('staff', 'bot')
-                OR event_type = 'order' AND status = 'paid'
-                OR event_type = 'join' AND action = 'joined' AND role NOT IN ('staff', 'bot')
-                OR event_type = 'referral')
-    ),
-    taken AS
-    (
-        SELECT community_id, member_id, occurred_at, is_join, campaign_id AS effort_id, 'campaign' AS kind
-        FROM acts
-        WHERE campaign_id != ''
-        UNION ALL
-        -- by date, so that an act meets only the events of its day
-        SELECT a.community_id, a.member_id, a.occurred_at, a.is_join, s.span_id, s.span_kind
-        FROM acts AS a
-        INNER JOIN
-        (
-            SELECT
-                community_id, span_id, toString(kind) AS span_kind, starts_at, ends_at,
-                arrayJoin(range(toUInt32(toDate(starts_at)), toUInt32(toDate(ends_at)) + 1)) AS span_day
-            FROM qunpulse_store.event_spans FINAL
-        ) AS s ON s.community_id = a.community_id AND s.span_day = toUInt32(toDate(a.occurred_at))
-        WHERE a.occurred_at >= s.starts_at AND a.occurred_at < s.ends_at
-    ),
-    members AS
-    (
-        SELECT
-            community_id, effort_id, kind, member_id, min(occurred_at) AS first_at, max(NOT is_join) AS took_part,
-            max(is_join) AS is_new, maxIf(occurred_at, is_join) AS new_at
-        FROM taken
-        GROUP BY community_id, effort_id, kind, member_id
-    )
 SELECT
-    m.community_id AS community_id, m.effort_id AS effort_id, m.kind AS kind, m.member_id AS member_id,
-    m.first_at AS first_at, m.took_part AS took_part, m.is_new AS is_new,
-    if(m.is_new AND m.new_at + INTERVAL 720 HOUR <= l.last_at,
-        arrayExists(s -> s.1 <= m.new_at + INTERVAL 720 HOUR AND ifNull(s.2 > m.new_at + INTERVAL 720 HOUR, 1), r.stays),
-        NULL) AS retained_30d
-FROM members AS m
+    p.community_id AS community_id, p.effort_id AS effort_id, p.kind AS kind, p.member_id AS member_id,
+    p.first_at AS first_at, p.took_part AS took_part, p.joined_at IS NOT NULL AS is_new,
+    if(is_new AND p.later <= l.last_at, arrayExists(s -> s.1 <= p.later AND ifNull(s.2 > p.later, 1), r.stays), NULL)
+        AS retained_30d
+FROM (SELECT *, assumeNotNull(joined_at) + INTERVAL 720 HOUR AS later FROM qunpulse.effort_parts) AS p
 LEFT JOIN
 (
     SELECT community_id, member_id, groupArray((starts_at, ends_at)) AS stays
     FROM qunpulse.memberships
     GROUP BY community_id, member_id
-) AS r ON r.community_id = m.community_id AND r.member_id = m.member_id
+) AS r ON r.community_id = p.community_id AND r.member_id = p.member_id
 INNER JOIN
 (
     SELECT community_id, max(occurred_at) AS last_at
     FROM qunpulse_store.events
     WHERE late = 0
     GROUP BY community_id
-) AS l ON l.community_id = m.community_id
+) AS l ON l.community_id = p.community_id
 COMMENT 'Who took part in which campaign or event, or joined by it: a row per community, effort and member. Times are UTC';

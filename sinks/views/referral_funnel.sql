@@ -18,60 +18,75 @@ CREATE OR REPLACE VIEW qunpulse.referral_funnel
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS
 WITH
-    -- copies of an event are equal, and only first times are asked for: no FINAL on events
     edges AS
     (
         SELECT campaign_id, referee_id, community_id, occurred_at AS invited_at
         FROM qunpulse_store.referral_edges FINAL
         WHERE state = 'linked'
     ),
-    came AS
+    -- What is known of each referee. A condition on the campaign does not reach the large tables, but it does reach the edges
+    -- on the right of each join: nothing is kept of all other members.
+    -- Copies of an event are equal, and only first times are asked for: no FINAL on events. Of a day the latest version counts:
+    -- argMax of the few that are joined, for FINAL would merge everybody's.
+    told AS
     (
-        SELECT
-            edges.campaign_id AS campaign_id, edges.referee_id AS referee_id, edges.community_id AS community_id, invited_at,
-            arrayFilter(at -> at >= invited_at - INTERVAL 10 MINUTE, join_times) AS joins,
-            if(empty(joins), NULL, arrayMin(joins)) AS joined_at
+        SELECT campaign_id, referee_id, community_id, invited_at, [] AS joins, [] AS days, [] AS orders
         FROM edges
-        LEFT JOIN
+        UNION ALL
+        SELECT e.campaign_id, e.referee_id, e.community_id, e.invited_at, [j.occurred_at], [], []
+        FROM
         (
-            SELECT community_id, member_id, groupArray(occurred_at) AS join_times
+            SELECT community_id, member_id, occurred_at
             FROM qunpulse_store.events
             WHERE event_type = 'join' AND late = 0 AND action = 'joined'
                 AND community_id IN (SELECT community_id FROM edges)
-            GROUP BY community_id, member_id
-        ) AS joining ON joining.community_id = edges.community_id AND joining.member_id = edges.referee_id
-    ),
-    steps AS
-    (
-        SELECT campaign_id, referee_id, invited_at, joined_at, NULL AS active_at, NULL AS bought_at FROM came
+        ) AS j
+        INNER JOIN edges AS e ON e.community_id = j.community_id AND e.referee_id = j.member_id
         UNION ALL
-        SELECT came.campaign_id, came.referee_id, NULL, NULL, greatest(first_at, assumeNotNull(came.joined_at)), NULL
+        SELECT campaign_id, referee_id, community_id, invited_at, [], [(argMax(from_at, version), argMax(to_at, version))], []
         FROM
         (
-            SELECT community_id, member_id, first_at, last_at
-            FROM qunpulse_store.member_days FINAL
-            WHERE messages + interactions + orders > 0 AND community_id IN (SELECT community_id FROM edges)
-        ) AS days
-        INNER JOIN came ON came.community_id = days.community_id AND came.referee_id = days.member_id
-        WHERE last_at >= came.joined_at
+            SELECT
+                e.campaign_id AS campaign_id, e.referee_id AS referee_id, e.community_id AS community_id, e.invited_at AS invited_at,
+                d.day AS day, d.version AS version, d.acts AS acts, d.first_at AS from_at, d.last_at AS to_at
+            FROM
+            (
+                SELECT community_id, member_id, day, version, messages + interactions + orders AS acts, first_at, last_at
+                FROM qunpulse_store.member_days
+                WHERE community_id IN (SELECT community_id FROM edges)
+            ) AS d
+            INNER JOIN edges AS e ON e.community_id = d.community_id AND e.referee_id = d.member_id
+        )
+        GROUP BY campaign_id, referee_id, community_id, invited_at, day
+        HAVING argMax(acts, version) > 0
         UNION ALL
-        SELECT came.campaign_id, came.referee_id, NULL, NULL, NULL, occurred_at
+        SELECT e.campaign_id, e.referee_id, e.community_id, e.invited_at, [], [], [o.occurred_at]
         FROM
         (
             SELECT community_id, member_id, occurred_at
             FROM qunpulse_store.events
             WHERE event_type = 'order' AND late = 0 AND status = 'paid'
                 AND community_id IN (SELECT community_id FROM edges)
-        ) AS orders
-        INNER JOIN came ON came.community_id = orders.community_id AND came.referee_id = orders.member_id
-        WHERE occurred_at >= came.joined_at
+        ) AS o
+        INNER JOIN edges AS e ON e.community_id = o.community_id AND e.referee_id = o.member_id
+    ),
+    came AS
+    (
+        SELECT
+            campaign_id, referee_id, invited_at,
+            arrayFilter(at -> at >= invited_at - INTERVAL 10 MINUTE, groupArrayArray(joins)) AS join_times, arrayMin(join_times) AS joined_at,
+            arrayMap(day -> greatest(day.1, joined_at), arrayFilter(day -> day.2 >= joined_at, groupArrayArray(days))) AS active_times,
+            arrayFilter(at -> at >= joined_at, groupArrayArray(orders)) AS order_times
+        FROM told
+        GROUP BY campaign_id, referee_id, community_id, invited_at
     ),
     people AS
     (
         SELECT
-            campaign_id, referee_id, min(invited_at) AS invited, min(joined_at) AS joined, min(active_at) AS active,
-            min(bought_at) AS bought
-        FROM steps
+            campaign_id, referee_id, min(invited_at) AS invited, minOrNullIf(joined_at, notEmpty(join_times)) AS joined,
+            minOrNullIf(arrayMin(active_times), notEmpty(join_times) AND notEmpty(active_times)) AS active,
+            minOrNullIf(arrayMin(order_times), notEmpty(join_times) AND notEmpty(order_times)) AS bought
+        FROM came
         GROUP BY campaign_id, referee_id
     ),
     counted AS

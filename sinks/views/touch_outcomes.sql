@@ -30,33 +30,47 @@ WITH
         WHERE late = 0 AND (event_type = 'order' AND status = 'paid'
             OR event_type = 'message' AND sender_role NOT IN ('staff', 'bot'))
     ),
-    judged AS
+    -- a row per member on the right, with few columns: acts are many, and each takes along what it is joined with
+    answers AS
     (
-        SELECT
-            t.community_id AS community_id, toString(t.kind) AS kind, t.member_id AS member_id, t.decided_at AS decided_at,
-            t.held_out AS held_out, t.until AS until, l.last_at AS last_at
-        FROM first_touches AS t
+        SELECT a.community_id AS community_id, touch.1 AS kind, a.member_id AS member_id
+        FROM acts AS a
         INNER JOIN
         (
-            SELECT community_id, max(occurred_at) AS last_at
-            FROM qunpulse_store.events
-            WHERE late = 0
-            GROUP BY community_id
-        ) AS l ON l.community_id = t.community_id
+            SELECT community_id, member_id, groupArray((toString(kind), decided_at, until)) AS touches
+            FROM first_touches
+            GROUP BY community_id, member_id
+        ) AS t ON t.community_id = a.community_id AND t.member_id = a.member_id
+        ARRAY JOIN arrayFilter
+        (
+            touch -> a.occurred_at > touch.2 AND a.occurred_at <= touch.3
+                AND multiIf(touch.1 IN ('thanks', 'repurchase'), a.buys, touch.1 = 'streak', a.checks_in, 1),
+            t.touches
+        ) AS touch
     )
 SELECT
-    community_id, kind, member_id, any(o.decided_at) AS decided_at, any(o.held_out) AS held_out,
-    if(any(o.until <= o.last_at), max(o.answers), NULL) AS answered
+    o.community_id AS community_id, o.kind AS kind, o.member_id AS member_id, o.decided_at AS decided_at, o.held_out AS held_out,
+    if(o.until <= l.last_at, o.answered, NULL) AS answered
 FROM
 (
-    SELECT *, 0 AS answers FROM judged
-    UNION ALL
-    -- the few touches on the right: they are what the join keeps in memory
-    SELECT t.*, 1
-    FROM acts AS a
-    INNER JOIN judged AS t ON t.community_id = a.community_id AND t.member_id = a.member_id
-    WHERE a.occurred_at > t.decided_at AND a.occurred_at <= t.until
-        AND multiIf(t.kind IN ('thanks', 'repurchase'), a.buys, t.kind = 'streak', a.checks_in, 1)
+    SELECT
+        community_id, kind, member_id, max(b.decided_at) AS decided_at, max(b.held_out) AS held_out, max(b.until) AS until,
+        max(b.answers) AS answered
+    FROM
+    (
+        SELECT community_id, toString(kind) AS kind, member_id, decided_at, held_out, until, 0 AS answers
+        FROM first_touches
+        UNION ALL
+        SELECT community_id, kind, member_id, toDateTime64(0, 3, 'UTC'), 0, toDateTime64(0, 3, 'UTC'), 1
+        FROM answers
+    ) AS b
+    GROUP BY community_id, kind, member_id
 ) AS o
-GROUP BY community_id, kind, member_id
+INNER JOIN
+(
+    SELECT community_id, max(occurred_at) AS last_at
+    FROM qunpulse_store.events
+    WHERE late = 0
+    GROUP BY community_id
+) AS l ON l.community_id = o.community_id
 COMMENT 'What members did after their first touch of a kind, or did without it when held out; a row per community, kind and member. Times are UTC';

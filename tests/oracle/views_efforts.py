@@ -127,6 +127,21 @@ class Recount:
         ]
         return pd.DataFrame(rows)
 
+    def first_parts(self) -> pd.DataFrame:
+        """A row per effort and member, without what became of the member."""
+        rows = [
+            {
+                **effort.key,
+                "member_id": name,
+                "first_at": pd.Timestamp(member["first"], unit="ms", tz="UTC"),
+                "took_part": member["took"],
+                "joined_at": pd.Timestamp(member["joined"], unit="ms", tz="UTC") if member["new"] else None,
+            }
+            for effort in self.efforts
+            for name, member in self.parts[id(effort)].items()
+        ]
+        return pd.DataFrame(rows)
+
     def orders_of(self, effort: Effort) -> list[dict[str, Any]]:
         """Orders that count for one effort."""
         days = effort.rules.get("attribution_days", 30)

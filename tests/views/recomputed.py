@@ -346,6 +346,7 @@ RECOMPUTED: dict[str, tuple[Callable[[Recounts], pd.DataFrame], list[str]]] = {
     "best_hours": (best_hours, HOUR),
     "order_hours": (lambda known: views_hours.order_hours(known.raw), [*HOME, "category", "hour"]),
     "efforts": (efforts, EFFORT),
+    "effort_parts": (lambda known: known.efforts.first_parts(), [*EFFORT, "member_id"]),
     "effort_participants": (lambda known: known.efforts.participants(), [*EFFORT, "member_id"]),
     "effort_orders": (lambda known: known.efforts.orders(), [*EFFORT, "order_id"]),
     "effort_quits": (lambda known: known.efforts.quitters(), [*EFFORT, "member_id"]),

@@ -79,6 +79,7 @@ SHOWN: dict[str, tuple[str, str]] = {
         f"{_EFFORTS}::test_who_took_part",
         f"{_EFFORTS}::test_the_parts_of_a_flash_sale_by_hand",
     ),
+    "effort_parts": (f"{_EFFORTS}::test_first_parts", f"{_EFFORTS}::test_the_parts_of_a_flash_sale_by_hand"),
     "effort_quits": (f"{_EFFORTS}::test_who_quit_in_the_wake", f"{_EFFORTS}::test_the_parts_of_a_flash_sale_by_hand"),
     "effort_results": (f"{_EFFORTS}::test_results_by_community", f"{_EFFORTS}::test_a_flash_sale_by_hand"),
     "effort_totals": (

@@ -70,6 +70,12 @@ SALE = rule(
 )
 
 
+def test_first_parts(known: Recounts) -> None:
+    joined_at = check(known, "effort_parts")["joined_at"]
+    assert joined_at.notna().any()
+    assert joined_at.isna().any()
+
+
 def test_who_took_part(known: Recounts) -> None:
     assert check(known, "effort_participants")["retained_30d"].notna().sum() > 1
 
@@ -94,6 +100,10 @@ def test_the_parts_of_a_flash_sale_by_hand(landed: Landed) -> None:
     span = "effort_id, kind, name, toString(starts_at), toString(ends_at), attribution_days"
     assert landed.rows("efforts", FLASH, span) == [
         ("五月闪购", "flash_sale", "五月闪购", "2024-05-31 12:00:00.000", "2024-05-31 13:00:00.000", 7)
+    ]
+    assert landed.rows("effort_parts", FLASH, "member_id, toString(first_at), took_part, toString(joined_at)") == [
+        ("新人", "2024-05-31 12:05:00.000", 1, "2024-05-31 12:05:00.000"),
+        ("老客", "2024-05-31 12:40:00.000", 1, None),
     ]
     assert landed.rows(
         "effort_participants", FLASH, "member_id, toString(first_at), took_part, is_new, retained_30d"

@@ -74,14 +74,14 @@ WITHOUT_COMMUNITY = {"timezone_offsets", "campaign_rules", "identities", "defini
 """Small tables that have no community, and are read whole."""
 ZONES = {"communities", "community_rules"}
 READ_WHOLE = {
-    **dict.fromkeys(("activity_hours", "best_hours", "order_hours", "effort_baselines", "growth_sources"), ZONES),
+    **dict.fromkeys(("activity_hours", "best_hours", "order_hours", "growth_sources"), ZONES),
     **dict.fromkeys(
         ("member_tier_days", "tier_changes", "lifecycle", "lifecycle_stages", "leaderboards", "month_winners"), ZONES
     ),
     **{key: {"referral_credits", *ZONES} for key in ("points_ledger", "member_points")},  # credits are kept by campaign
     "routing": {"members", *ZONES},  # whether somebody is in a group of the type already
     "effort_orders": {"events"},  # another community may have told of an order first, and a refund belongs to it
-    "effort_results": {"events", "event_spans", *ZONES},
+    "effort_results": {"events", "event_spans"},
     "community_persons": {"members", "events"},  # a person may act in any community
 }
 """Tables that a view reads of all communities."""
