@@ -144,12 +144,13 @@ class Pipeline:
                 refused.append(error)
 
         partition_of = cache(lambda key: partition_for(key, self.partitions))
-        sent = 0
+        sent, known = 0, set()
         for topic, key, value in records:
             producer.produce(topic, value, key, partition_of(key), on_delivery=note)
             sent += 1
-            if flush_every and sent % flush_every == 0:
-                producer.flush()
+            if topic not in known or (flush_every and sent % flush_every == 0):
+                producer.flush()  # librdkafka may let records overtake others of a topic that it does not know yet
+                known.add(topic)
         producer.flush()
         assert not refused, refused[0]
         return sent

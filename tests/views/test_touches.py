@@ -52,7 +52,7 @@ WELCOME = example(
 def touched(landed: Landed) -> pd.DataFrame:
     """Touches of every kind at any time, of members of the whole feed, some twice."""
     chance = random.Random(11)
-    frame = landed.raw.frame[~landed.raw.frame["community_id"].isin([WELCOME])]
+    frame = landed.raw.frame[~landed.raw.frame["community_id"].isin([WELCOME, SECOND])]
     some = frame.sample(4000, random_state=11)
     rows = [
         (e.community_id, chance.choice(list(DAYS)), e.member_id, e.time_ms + chance.randint(-DAY_MS, DAY_MS))
