@@ -30,5 +30,5 @@ def test_rows_of_another_version_are_named_with_the_way_out(operator: str) -> No
     replay = _flushed()
     assert replay.state_rows(operator)
     replay.spoil(operator)
-    with pytest.raises(ConfigError, match="from another version of qunpulse .*; start that version again, or rebuild"):
+    with pytest.raises(ConfigError, match=r"from another version of qunpulse .*; start that version again, or rebuild"):
         replay.restart()
