@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -180,8 +180,10 @@ class Replay:
         self.land(plan.landing)
         return plan
 
-    def restart(self) -> None:
-        """A worker takes the partition over: what was not checkpointed is lost."""
+    def restart(self, lateness_ms: int | None = None) -> None:
+        """A worker takes the partition over, maybe with another lateness: what was not checkpointed is lost."""
+        if lateness_ms is not None:
+            self._settings = replace(self._settings, lateness_ms=lateness_ms)
         self._claims += 1
         self._claim = Claim(self._claims, uuid.UUID(int=self._claims))
         zone_of: Callable[[str, str | None], str] = lambda community, _: self._zones.get(community, "UTC")  # noqa: E731
@@ -203,6 +205,12 @@ class Replay:
             columns = [[row[name] for row in alive] for name in schema.names]
             arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
             self.land(self.partition.restore(pa.table(arrays, schema=schema)))
+
+    def spoil(self, operator: str) -> None:
+        """All rows of an operator are as another version might have written them."""
+        for row in self._state.values():
+            if row["operator"] == operator:
+                row["payload"] = b"odd"
 
     def state_rows(self, operator: str) -> int:
         """How many rows of an operator the store holds."""

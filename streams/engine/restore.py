@@ -30,7 +30,7 @@ def restore(state: PartitionState, table: pa.Table) -> Landing:
         Step 3 of the last checkpoint, to be done again before anything else.
 
     Raises:
-        ConfigError: the lateness was raised since.
+        ConfigError: the lateness was raised since, or another version of qunpulse wrote rows that this one cannot read.
     """
     rows, versions = _by_operator(table, state.settings.generation)
     if CHECKPOINT not in rows:
@@ -56,11 +56,17 @@ def restore(state: PartitionState, table: pa.Table) -> Landing:
             number, clock_ms = msgspec.msgpack.decode(payload)
             state.directory.restore_community(number, key.decode())
             state.clocks.advance(np.array([number]), np.array([clock_ms]))
-    state.operators.restore(rows)
-    if DedupIndex.name in rows:
-        state.index.restore(*rows[DedupIndex.name])
-    for program in state.programs:
-        program.restore({name: rows[name] for name in program.names if name in rows})
+    try:
+        state.operators.restore(rows)
+        if DedupIndex.name in rows:
+            state.index.restore(*rows[DedupIndex.name])
+        for program in state.programs:
+            program.restore({name: rows[name] for name in program.names if name in rows})
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise ConfigError(
+            f"partition {state.number} has its state from another version of qunpulse ({error}); "
+            "start that version again, or rebuild under a higher QUNPULSE_GENERATION"
+        ) from error
     version = int(versions[CHECKPOINT][0].as_py())
     landing = Landing({}, [])
     for name in (REDO, OUTBOX):

@@ -9,17 +9,23 @@ import numpy as np
 
 from schemas.alerts import AlertKind, AlertRecord, EvidenceValue, alert_id
 from streams.operators.alert_words import health_action, suggested_action
-from streams.operators.base import Ints, Mask
+from streams.operators.arrivals import Arrivals
+from streams.operators.base import Batch, Ints, Mask, distinct
 from streams.operators.churn_model import ChurnModel, Curves
 from streams.operators.episodes import Episodes, Opening
 from streams.operators.holidays import Holidays
+from streams.operators.noted_words import NotedWords
 from streams.operators.program import ProgramContext
 from streams.operators.rhythm import Rhythms
-from streams.operators.tiers import SEVERITY, TIERS, Tiers
+from streams.operators.standing import Standing
+from streams.operators.tiers import SEVERITY, TIERS
 from streams.operators.timers import NO_DUE
 from streams.rules_churn import EpisodeRules
 from streams.rules_health import HealthRules, KindsRules
 from streams.rules_model import Rules
+
+PLATFORMS, STAFF = "alert_platforms", "alert_staff"
+"""Names of rows in the state."""
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -51,11 +57,11 @@ class AlertContext:
         self.model = model
         self.episodes = episodes
         self.rhythms = rhythms
-        self.tiers = Tiers(context.members)
-        self.platforms: dict[int, str] = {}
-        self.staff_of: dict[int, str] = {}
-        self.changed_platforms: set[int] = set()
-        self.changed_staff: set[int] = set()
+        self.standing = Standing(context, rhythms)
+        self.assignees = NotedWords(STAFF)
+        """By member: the employee who served it last."""
+        self.platforms = NotedWords(PLATFORMS, first=True)
+        """By community: that of its first event that named one."""
         self._rules_now = rules
         self._rules = rules()
         self._replay = replay
@@ -95,17 +101,41 @@ class AlertContext:
         for number in np.unique(numbers).tolist():
             yield numbers == number, self._profiles[number]
 
-    def note_staff(self, member: int, staff_id: str) -> None:
-        """The member was served by an employee, who from now on is its assignee."""
-        if self.staff_of.get(member) != staff_id:
-            self.staff_of[member] = staff_id
-            self.changed_staff.add(member)
+    def begin(self, batch: Batch, arrivals: Arrivals, clock_ms: Ints, listed_ms: dict[int, int]) -> None:
+        """Take a batch in hand; arguments as :meth:`Standing.begin` has them."""
+        self.standing.begin(batch, arrivals, clock_ms, listed_ms)
+        self._note_platforms(batch, arrivals)
+        orders = batch.get("order")
+        if orders is not None and orders.given("staff_id").any():
+            places = arrivals.of_type["order"].tolist()
+            for place, member, who in zip(places, orders.member.tolist(), orders.columns["staff_id"], strict=True):
+                if who:
+                    self.assignees.note(member, who, place)
 
-    def note_platform(self, community: int, platform: str) -> None:
-        """The platform of a community's first event that named one."""
-        if community not in self.platforms:
-            self.platforms[community] = platform
-            self.changed_platforms.add(community)
+    def _note_platforms(self, batch: Batch, arrivals: Arrivals) -> None:
+        found = []
+        for event_type, events in batch.by_type.items():
+            unknown = [one for one in distinct(events.community).tolist() if one not in self.platforms]
+            if not unknown:
+                continue
+            named = events.given("platform") & ~events.where("platform", "")
+            at = np.flatnonzero(named & np.isin(events.community, unknown))
+            communities, first = np.unique(events.community[at], return_index=True)
+            for community, row in zip(communities.tolist(), at[first].tolist(), strict=True):
+                place = int(arrivals.of_type[event_type][row])
+                found.append((place, community, events.columns.arrow("platform")[row].as_py()))
+        for place, community, platform in sorted(found):
+            self.platforms.note(community, platform, place)
+
+    def end(self) -> None:
+        """The batch is over."""
+        self.standing.end()
+        self.assignees.end()
+        self.platforms.end()
+
+    def place(self, community: int, due_ms: int) -> int:
+        """The place in the batch in hand at which *now* came to a time."""
+        return int(self.standing.places(np.array([community]), np.array([due_ms]), np.array([False]))[0])
 
     def rules_of(self, community: int) -> KindsRules:
         """The rules of one community."""
@@ -137,6 +167,7 @@ class AlertContext:
         kind: AlertKind,
         member: int,
         *,
+        place: int,
         fact: int,
         opened_ms: int,
         stale: bool,
@@ -147,13 +178,13 @@ class AlertContext:
         tier: int,
         worth: float,
     ) -> Opening:
-        """A new episode about a member."""
+        """A new episode about a member, with the event at a place of the batch."""
         directory = self.partition.directory
         community = int(directory.community_of[member])
         name = directory.community_names[community]
         tier_name = TIERS[tier]
         described = self._rules.communities.get(name)
-        assignee = self.staff_of.get(member) or (described.assignee if described is not None else None) or ""
+        assignee = self.assignees.of(member, place) or (described.assignee if described is not None else None) or ""
         member_id = directory.member_ids[member]
         record = AlertRecord(
             alert_id=alert_id(kind, name, member_id, fact=fact),
@@ -161,7 +192,7 @@ class AlertContext:
             kind=kind,
             community_id=name,
             member_id=member_id,
-            platform=self.platforms.get(community, ""),
+            platform=self.platforms.of(community, place),
             assignee=assignee,
             state="opened",
             severity=SEVERITY[tier_name],
@@ -181,6 +212,7 @@ class AlertContext:
         kind: AlertKind,
         community: int,
         *,
+        place: int,
         fact: int | str,
         opened_ms: int,
         stale: bool,
@@ -194,7 +226,8 @@ class AlertContext:
         at_once: bool = True,
         subject: int | None = None,
     ) -> Opening:
-        """A new episode about a community, a member's doing in it (``member``), or a feed heard in it (``feed``).
+        """A new episode about a community, a member's doing in it (``member``), or a feed heard in it (``feed``), with
+        the event at a place of the batch.
 
         Severity is that of the rules, or of the member's tier where one is given.
         """
@@ -202,7 +235,7 @@ class AlertContext:
         name = "" if feed is not None else directory.community_names[community]
         member_id = "" if member is None else directory.member_ids[member]
         described = self._rules.communities.get(name)
-        platform = self.platforms.get(community, "")
+        platform = self.platforms.of(community, place)
         record = AlertRecord(
             alert_id=alert_id(kind, name, member_id, fact=fact, feed=feed or "", platform=platform if feed else ""),
             revision=1,

@@ -7,7 +7,7 @@ clock, so every law about it can be tested with arrays alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -94,6 +94,24 @@ class Batch:
 
     def __len__(self) -> int:
         return sum(len(events) for events in self.by_type.values())
+
+
+def first_words(batch: Batch, column: str, wanted: Callable[[Events], Mask]) -> list[tuple[int, str | None]]:
+    """Of each community's wanted events of all types, what the first one in the order of the merge has in a column.
+
+    Without places the types come one after the other, as they stand in the batch.
+    """
+    found: dict[int, tuple[int, str | None]] = {}
+    behind = 0
+    for events in batch.by_type.values():
+        at = np.flatnonzero(wanted(events))
+        communities, first = np.unique(events.community[at], return_index=True)
+        for number, row in zip(communities.tolist(), at[first].tolist(), strict=True):
+            place = behind + row if events.place is None else int(events.place[row])
+            if number not in found or place < found[number][0]:
+                found[number] = (place, events.columns.arrow(column)[row].as_py())
+        behind += len(events)
+    return [(number, word) for number, (_, word) in sorted(found.items())]
 
 
 @dataclass(slots=True)

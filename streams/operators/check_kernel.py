@@ -35,7 +35,9 @@ QUIT = ("place", "members", "quits_before", "days_before", "promotions_2", "prom
 
 _BITS = 10
 _COUNTS = IS_ACTIVE | IS_SPOKEN | IS_PROMOTION | IS_JOIN | IS_QUIT | IS_QUESTION | IS_UNANSWERED
-_FEWEST = 10
+_FEWEST = 7
+"""Counts (an event may be several) below which no condition can go on, by what rules files may say at least: five
+promotions by staff, and one who quits after them. With more, whether a pane was looked at would depend on the batch."""
 _DAY_MS = 86_400_000
 
 # mypy: disable-error-code="no-untyped-def"

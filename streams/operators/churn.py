@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from schemas.alerts import CommandRecord, decode_command
 from schemas.topics import COMMANDS
-from streams.operators.alert_context import AlertContext
+from streams.operators.alert_context import PLATFORMS, STAFF, AlertContext
 from streams.operators.arrivals import Moments, arrivals_of
 from streams.operators.base import NEVER, Batch, Ints, StateRows, binary, grown
 from streams.operators.churn_model import ChurnModel, shipped_model
@@ -27,7 +27,7 @@ from streams.operators.rhythm import Rhythms
 from streams.operators.silent_alerts import SilentAlerts
 from streams.rules_model import Rules
 
-_REFERENCE, _PLATFORMS, _STAFF = "alert_reference", "alert_platforms", "alert_staff"
+_REFERENCE = "alert_reference"
 
 
 class ChurnProgram:
@@ -42,7 +42,7 @@ class ChurnProgram:
             open longer ago than the lateness by this clock are marked as a replay too.
     """
 
-    names: tuple[str, ...] = (Rhythms.name, Purchases.name, "episodes", Mutes.name, _REFERENCE, _PLATFORMS, _STAFF,
+    names: tuple[str, ...] = (Rhythms.name, Purchases.name, "episodes", Mutes.name, _REFERENCE, PLATFORMS, STAFF,
                               *HealthAlerts.names)  # fmt: skip
 
     def __init__(
@@ -73,21 +73,24 @@ class ChurnProgram:
         if len(batch) == 0:
             return
         self._refresh()
-        self._note_platforms(batch)
         arrivals = self._missing.apply(batch, arrivals_of(batch, self._reference_ms))
         communities = len(self._context.partition.directory.community_names)
         self._clock_ms = grown(self._clock_ms, communities, NEVER)
+        self.rhythms.room(len(self._context.partition.directory.member_ids))
+        self._context.begin(batch, arrivals, self._clock_ms, self._missing.before_ms)
         self.health.apply(batch, arrivals)
         self.silent.apply(arrivals)
         self.lapsed.apply(batch, arrivals)
         self.left.apply(batch, arrivals)
         np.maximum.at(self._clock_ms, arrivals.community, arrivals.occurred_at_ms)
         self._fire(arrivals.moments, np.full(communities, arrivals.moments.last_ms))
+        self._context.end()
 
     def advance(self, now_ms: Ints, clock_ms: Ints) -> None:
         """Let time pass; *now* and event clock by community number."""
         self._refresh()
         self._clock_ms = grown(self._clock_ms, len(clock_ms), NEVER)
+        self.rhythms.room(len(self._context.partition.directory.member_ids))
         np.maximum(self._clock_ms[: len(clock_ms)], clock_ms, out=self._clock_ms[: len(clock_ms)])
         latest = max(int(now_ms.max(initial=NEVER)), self._reference_ms)
         moments = Moments(np.array([self._reference_ms, latest]))
@@ -117,16 +120,6 @@ class ChurnProgram:
         self.silent.restored(members)
         self.lapsed.restored(np.arange(len(self.lapsed.purchases)))
 
-    def _note_platforms(self, batch: Batch) -> None:
-        for events in batch.by_type.values():
-            for community in np.unique(events.community).tolist():
-                if community in self._context.platforms:
-                    continue
-                first = int(np.flatnonzero(events.community == community)[0])
-                platform = events.columns["platform"][first]
-                if platform:
-                    self._context.note_platform(community, platform)
-
     def apply_side(self, topic: str, values: list[bytes]) -> None:
         """Take commands of operators in.
 
@@ -151,9 +144,8 @@ class ChurnProgram:
     def dirty_count(self) -> int:
         """State rows that the next flush will write."""
         context = self._context
-        own = len(context.changed_platforms) + len(context.changed_staff)
-        parts = (self.rhythms, self.lapsed.purchases, self.episodes, self.health)
-        return own + sum(part.dirty_count() for part in parts)
+        parts = (self.rhythms, self.lapsed.purchases, self.episodes, self.health, context.platforms, context.assignees)
+        return sum(part.dirty_count() for part in parts)
 
     def dirty(self) -> list[StateRows]:
         """State rows changed since the last call."""
@@ -161,23 +153,13 @@ class ChurnProgram:
         if self._reference_ms != self._written_ms:
             self._written_ms = self._reference_ms
             rows.append(StateRows(_REFERENCE, binary([b""]), binary([msgspec.msgpack.encode(self._reference_ms)])))
-        for name, changed, values in (
-            (_PLATFORMS, self._context.changed_platforms, self._context.platforms),
-            (_STAFF, self._context.changed_staff, self._context.staff_of),
-        ):
-            if changed:
-                numbers = sorted(changed)
-                changed.clear()
-                keys = binary([number.to_bytes(4, "big") for number in numbers])
-                rows.append(StateRows(name, keys, binary([values[number].encode() for number in numbers])))
-        return rows
+        return rows + self._context.platforms.dirty() + self._context.assignees.dirty()
 
     def restore(self, rows: Mapping[str, tuple[pa.Array, pa.Array]]) -> None:
         """Take back its rows; operators and directory are restored already."""
-        for name, values in ((_PLATFORMS, self._context.platforms), (_STAFF, self._context.staff_of)):
-            if name in rows:
-                for key, text in zip(*(column.to_pylist() for column in rows[name]), strict=True):
-                    values[int.from_bytes(key, "big")] = text.decode()
+        for words in (self._context.platforms, self._context.assignees):
+            if words.name in rows:
+                words.restore(*rows[words.name])
         if _REFERENCE in rows:
             self._reference_ms = self._written_ms = msgspec.msgpack.decode(rows[_REFERENCE][1][0].as_py())
         for name in ("episodes", Mutes.name):
@@ -205,7 +187,8 @@ class ChurnProgram:
         return self.episodes.urgent
 
     def settle(self, clock_ms: Ints) -> None:
-        """Forget episodes that are over."""
+        """Forget episodes that are over, and times of quiet."""
+        self.health.settle(self._reference_ms)
         self.episodes.settle(clock_ms, self._context.partition.lateness_ms)
 
     def sizes(self) -> dict[str, int]:

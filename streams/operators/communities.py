@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from streams.operators.base import Batch, Ints, StateRows, binary, grown
+from streams.operators.base import Batch, Ints, StateRows, binary, first_words, grown
 from streams.operators.directory import Directory
 from streams.operators.local_days import LocalDays
 
@@ -44,14 +44,10 @@ class Communities:
     def apply(self, batch: Batch) -> None:
         """Fix the zone of communities that have their first event."""
         self._room()
-        for events in batch.by_type.values():
-            new = np.flatnonzero(self._zone[events.community] == _NO_ZONE)
-            numbers, first = np.unique(events.community[new], return_index=True)
-            for number, at in zip(numbers.tolist(), new[first].tolist(), strict=True):
-                platform = events.columns.arrow("platform")[at].as_py()
-                zone = self._zone_of(self._directory.community_names[number], platform)
-                self._zone[number] = self.local_days.index(zone)
-                self._dirty.add(number)
+        for number, platform in first_words(batch, "platform", lambda events: self._zone[events.community] == _NO_ZONE):
+            zone = self._zone_of(self._directory.community_names[number], platform)
+            self._zone[number] = self.local_days.index(zone)
+            self._dirty.add(number)
 
     def days(self, community: Ints, occurred_at_ms: Ints) -> Ints:
         """Local calendar day (days since 1970-01-01) of each event of a community that had its first event."""

@@ -140,6 +140,7 @@ class CommunityChecks:
             self._context.health_opening(
                 kind,
                 community,
+                place=self._context.place(community, at_ms),
                 fact=at_ms - DAY_MS,
                 opened_ms=at_ms,
                 stale=stale,

@@ -71,7 +71,8 @@ class Episodes:
         self._by_subject: dict[Subject, _Episode] = {}
         self._subject_of: dict[str, Subject] = {}
         self._expiries: list[tuple[int, str]] = []
-        self._endings: list[tuple[int, str]] = []
+        self._endings: dict[int, list[tuple[int, str]]] = {}
+        """By community: until when subjects rest, and after which episode."""
         self._changed: dict[str, AlertRecord] = {}
         self._outbox: dict[str, AlertRecord] = {}
         self.urgent = False
@@ -164,13 +165,17 @@ class Episodes:
             heapq.heappush(self._expiries, entry)
 
     def settle(self, clock_ms: Ints, lateness_ms: int) -> None:
-        """Forget episodes that are over, have rested, and have landed."""
-        latest = int(clock_ms.max(initial=0)) - lateness_ms
-        while self._endings and self._endings[0][0] < latest:
-            _, alert_id = heapq.heappop(self._endings)
-            episode = self._find(alert_id)
-            if episode is not None and not episode.is_open and alert_id not in self._dirty:
-                self._let_go(episode)
+        """Forget episodes that are over, have rested, and have landed.
+
+        Their own community's clock decides: while that stands still (an outage, history that is loaded), its events may
+        still come from the time in which a subject rests, however far others have come.
+        """
+        for community, endings in self._endings.items():
+            while endings and endings[0][0] < clock_ms[community] - lateness_ms and endings[0][1] not in self._dirty:
+                _, alert_id = heapq.heappop(endings)
+                episode = self._find(alert_id)
+                if episode is not None and not episode.is_open:
+                    self._let_go(episode)
 
     # -- what operators say -------------------------------------------------------------------------------------------
 
@@ -226,9 +231,13 @@ class Episodes:
         episode.ended_ms = at_ms
         # Until it ends the field holds how long the subject rests, from here on until when.
         episode.rests_until_ms += at_ms
-        heapq.heappush(self._endings, (episode.rests_until_ms, episode.alert_id))
+        self._rest(episode)
         self._keep(episode, changed)
         episode.record = b""
+
+    def _rest(self, episode: _Episode) -> None:
+        endings = self._endings.setdefault(episode.community, [])
+        heapq.heappush(endings, (episode.rests_until_ms, episode.alert_id))
 
     def _quietened(self, record: AlertRecord, at_ms: int) -> AlertRecord:
         if self.mutes.covers(record.kind, record.community_id, record.member_id, at_ms):
@@ -289,7 +298,7 @@ class Episodes:
             if episode.is_open:
                 heapq.heappush(self._expiries, (episode.expires_ms, episode.alert_id))
             else:
-                heapq.heappush(self._endings, (episode.rests_until_ms, episode.alert_id))
+                self._rest(episode)
 
     def open_subjects(self, kind: AlertKind) -> list[int]:
         """Subjects with an open episode of a kind."""

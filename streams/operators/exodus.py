@@ -50,9 +50,11 @@ class Exodus:
                 "promotions_in_two_days": promotions if after else 0,
                 "promotions_usual_in_two_days": round(2 * usually / days, 1),
             }
-            self._judge(community, one, reached_ms, time_ms, figures)
+            self._judge(community, one, place, reached_ms, time_ms, figures)
 
-    def _judge(self, community: int, one: _Leaving, reached_ms: int, time_ms: int, figures: dict[str, float]) -> None:
+    def _judge(
+        self, community: int, one: _Leaving, place: int, reached_ms: int, time_ms: int, figures: dict[str, float]
+    ) -> None:
         members, usual = int(figures["members"]), figures["usual_a_day"]
         promoted = int(figures["promotions_in_two_days"])
         rules = self._context.rules_of(community).exodus
@@ -71,6 +73,7 @@ class Exodus:
             self._context.health_opening(
                 "exodus",
                 community,
+                place=place,
                 fact=one.times[0],
                 opened_ms=time_ms,
                 stale=reached_ms - time_ms > self._context.partition.lateness_ms,

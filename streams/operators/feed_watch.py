@@ -13,7 +13,8 @@ import pyarrow as pa
 from streams.operators.alert_context import DAY_MS, AlertContext
 from streams.operators.alert_words import feed_reason, time_text
 from streams.operators.arrivals import Arrivals, Moments
-from streams.operators.base import Batch, Events, Ints, Mask, StateRows, binary, grown
+from streams.operators.base import Batch, Events, Ints, Mask, StateRows, binary
+from streams.operators.feed_moves import FeedMoves
 from streams.operators.quiet_spans import Quiet, QuietSpans
 
 _HOUR_MS = 3_600_000
@@ -45,14 +46,13 @@ class _Feed(msgspec.Struct, array_like=True):
 class FeedWatch:
     """The feeds of a partition, and which communities hang on which: that of their latest message."""
 
-    names = ("alert_feeds", "alert_feed_of")
+    names = ("alert_feeds", FeedMoves.name)
 
     def __init__(self, context: AlertContext) -> None:
         self._context = context
         self._feeds: list[_Feed] = []
         self._numbers: dict[str, int] = {}
-        self._feed_of = np.empty(0, np.int64)
-        self._feed_of_written = np.empty(0, np.int64)
+        self._feed_of = FeedMoves()
         self.quiet = QuietSpans()
         self._gaps: list[tuple[int, int, int]] = []
         self._dirty: set[int] = set()
@@ -66,7 +66,8 @@ class FeedWatch:
             mine = self._numbers_of(events)
             feeds[arrivals.of_type[event_type]] = mine
             if event_type == "message":
-                self._feed_of[events.community] = mine
+                reached_ms = arrivals.reached_ms[arrivals.of_type[event_type]]
+                self._feed_of.take(events.community, mine, reached_ms)
                 self._note_habits(events, mine)
         for number in np.flatnonzero(np.bincount(feeds + 1)[1:]).tolist():
             self._hear(number, np.flatnonzero(feeds == number), arrivals)
@@ -80,14 +81,24 @@ class FeedWatch:
     def release(self, community: Ints, due_ms: Ints) -> Ints:
         """When alerts on silence that fall due may be raised."""
         self._room()
-        return self.quiet.release(self._feed_of[community], due_ms)
+        return self.quiet.release(self._feed_of.at(community, due_ms), due_ms)
+
+    def settle(self, now_ms: int) -> None:
+        """Forget what nothing that falls due from now on depends on."""
+        self.quiet.settle(now_ms)
+        self._feed_of.settle(now_ms)
+
+    @property
+    def endings(self) -> int:
+        """How often something has ended for which alerts on silence are held back."""
+        return self.quiet.endings + self._feed_of.count
 
     def says_nothing(self, community: int, at_ms: int) -> bool:
         """Whether a community's feed was silent at a time, or was so for half as long as it takes to be called that.
 
         Only for times that the last call of :meth:`apply` or :meth:`advance` passed.
         """
-        number = int(self._feed_of[community]) if community < len(self._feed_of) else -1
+        number = int(self._feed_of.at(np.array([community]), np.array([at_ms]))[0])
         if number < 0:
             return False
         if self.quiet.was_quiet(number, at_ms):
@@ -126,7 +137,7 @@ class FeedWatch:
         before_ms = reached_ms - silence_ms
         feed.heard_ms = before_ms
         self._dirty.add(number)
-        if not self._fall_silent(number, reached_ms, moments):
+        if not self._fall_silent(number, reached_ms, reached_ms - 1, moments):
             day = reached_ms // DAY_MS
             feed.gaps[day] = max(silence_ms, feed.gaps.get(day, 0))
             feed.gaps = {at: gap for at, gap in feed.gaps.items() if at > day - _HABIT_DAYS}
@@ -163,18 +174,18 @@ class FeedWatch:
             return None
         for feed in due:
             feed.landed_ms = feed.heard_ms
-        numbers = [self._numbers[feed.name] for feed in due]
+        numbers, feed_of = [self._numbers[feed.name] for feed in due], self._feed_of.now()
         since = [self.quiet.packed(one)[-1].since_ms if self.quiet.is_quiet(one) else None for one in numbers]
         time, platforms = pa.timestamp("ms", "UTC"), self._context.platforms
         return pa.table(
             {
                 "feed": pa.array([feed.name for feed in due], pa.string()),
                 "partition": pa.array([self._context.partition.partition] * len(due), pa.uint16()),
-                "platform": pa.array([platforms.get(feed.community, "") for feed in due], pa.string()),
+                "platform": pa.array([platforms.now(feed.community) for feed in due], pa.string()),
                 "last_heard_at": pa.array([feed.heard_ms for feed in due], time),
                 "longest_gap_seconds": pa.array([feed.longest_ms() // 1000 for feed in due], pa.uint32()),
                 "silent_since": pa.array(since, time),
-                "communities": pa.array([int(np.count_nonzero(self._feed_of == one)) for one in numbers], pa.uint32()),
+                "communities": pa.array([int(np.count_nonzero(feed_of == one)) for one in numbers], pa.uint32()),
                 "asks_questions": pa.array([int(feed.asks) for feed in due], pa.uint8()),
                 "says_replies": pa.array([int(feed.replies) for feed in due], pa.uint8()),
             }
@@ -183,10 +194,10 @@ class FeedWatch:
     def _wait(self, moments: Moments) -> None:
         for number in range(len(self._feeds)):
             if not self.quiet.is_quiet(number):
-                self._fall_silent(number, moments.last_ms, moments)
+                self._fall_silent(number, moments.last_ms, moments.last_ms, moments)
 
-    def _fall_silent(self, number: int, now_ms: int, moments: Moments) -> bool:
-        """Call a feed silent if by ``now_ms`` it has been so for too long."""
+    def _fall_silent(self, number: int, now_ms: int, until_ms: int, moments: Moments) -> bool:
+        """Call a feed silent if by ``now_ms`` it has been so for too long; it has not been heard up to ``until_ms``."""
         feed = self._feeds[number]
         rules = self._context.rules.alerts.feed_silent
         if not feed.name or not rules.enabled or feed.heard_ms - feed.first_ms < rules.min_history_days * DAY_MS:
@@ -195,7 +206,7 @@ class FeedWatch:
         patience_ms = max(rules.min_minutes * _MINUTE_MS, round(rules.factor * longest_ms))
         unusual_ms = max(patience_ms // 2, longest_ms) + 1
         if now_ms - feed.heard_ms >= unusual_ms:
-            self._gaps.append((number, feed.heard_ms + unusual_ms, now_ms))
+            self._gaps.append((number, feed.heard_ms + unusual_ms, until_ms))
         due_ms = feed.heard_ms + patience_ms
         if due_ms > now_ms:
             return False
@@ -203,10 +214,13 @@ class FeedWatch:
         self._dirty.add(number)
         feed.back_ms, feed.opened_ms, feed.landed_ms = None, due_ms, -1
         looked_ms = int(moments.first_at_or_after(np.array([due_ms]))[0])
+        everybody = np.arange(len(self._context.partition.directory.community_names))
+        hanging = self._feed_of.at(everybody, np.full(len(everybody), due_ms)) == number
         self._context.episodes.open(
             self._context.health_opening(
                 "feed_silent",
                 feed.community,
+                place=self._context.place(feed.community, due_ms),
                 fact=feed.heard_ms // DAY_MS * DAY_MS,
                 opened_ms=due_ms,
                 stale=looked_ms - due_ms > self._context.partition.lateness_ms,
@@ -216,7 +230,7 @@ class FeedWatch:
                     "last_heard_at": time_text(feed.heard_ms),
                     "silent_hours": round(patience_ms / _HOUR_MS, 1),
                     "longest_gap_hours": round(longest_ms / _HOUR_MS, 1),
-                    "communities": int(np.count_nonzero(self._feed_of == number)),
+                    "communities": int(np.count_nonzero(hanging)),
                 },
                 feed=feed.name,
                 subject=number,
@@ -251,9 +265,7 @@ class FeedWatch:
         return self._numbers[name]
 
     def _room(self) -> None:
-        communities = len(self._context.partition.directory.community_names)
-        self._feed_of = grown(self._feed_of, communities, -1)
-        self._feed_of_written = grown(self._feed_of_written, communities, -1)
+        self._feed_of.room(len(self._context.partition.directory.community_names))
 
     # -- checkpoint ---------------------------------------------------------------------------------------------------
 
@@ -270,21 +282,13 @@ class FeedWatch:
                 self._feeds[number].spans = self.quiet.packed(number)
             payloads = [msgspec.msgpack.encode((number, self._feeds[number])) for number in numbers]
             found.append(StateRows("alert_feeds", binary([n.to_bytes(4, "big") for n in numbers]), binary(payloads)))
-        moved = np.flatnonzero(self._feed_of != self._feed_of_written)
-        if len(moved):
-            self._feed_of_written[moved] = self._feed_of[moved]
-            keys = [number.to_bytes(4, "big") for number in moved.tolist()]
-            values = [number.to_bytes(4, "big") for number in self._feed_of[moved].tolist()]
-            found.append(StateRows("alert_feed_of", binary(keys), binary(values)))
-        return found
+        return found + self._feed_of.dirty()
 
     def restore(self, name: str, keys: pa.Array, payloads: pa.Array) -> None:
         """Take rows back."""
         self._room()
-        if name == "alert_feed_of":
-            for key, value in zip(keys.to_pylist(), payloads.to_pylist(), strict=True):
-                community = int.from_bytes(key, "big")
-                self._feed_of[community] = self._feed_of_written[community] = int.from_bytes(value, "big")
+        if name == FeedMoves.name:
+            self._feed_of.restore(keys, payloads)
             return
         rows = [msgspec.msgpack.decode(payload, type=tuple[int, _Feed]) for payload in payloads.to_pylist()]
         for number, feed in sorted(rows, key=lambda row: row[0]):

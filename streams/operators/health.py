@@ -78,10 +78,15 @@ class HealthAlerts:
         """When alerts on silence that fall due at these times may be raised."""
         return self.feeds.release(community, self.checks.quiet.release(community, due_ms))
 
+    def settle(self, now_ms: int) -> None:
+        """Forget what nothing that falls due from now on depends on."""
+        self.feeds.settle(now_ms)
+        self.checks.quiet.settle(now_ms)
+
     @property
     def endings(self) -> int:
         """How many times of quiet have ended: those who were held back are to be looked at again."""
-        return self.feeds.quiet.endings + self.checks.quiet.endings
+        return self.feeds.endings + self.checks.quiet.endings
 
     def _judge(self, seen: Seen, moments: Moments) -> None:
         self.checks.judge(seen.checks, moments)

@@ -10,8 +10,9 @@ from streams.operators.alert_words import day_text, lapsed_reason
 from streams.operators.arrivals import Arrivals, Moments, turns
 from streams.operators.base import Batch, Events, Ints, Mask
 from streams.operators.bgnbd import Floats, lapses_at, p_alive
-from streams.operators.overdue import Overdue, Release
+from streams.operators.overdue import Fallen, Overdue, Release
 from streams.operators.purchases import Purchases, order_key
+from streams.operators.tiers import are_staff, tiers_of
 from streams.operators.timers import NO_DUE
 
 
@@ -21,7 +22,7 @@ class LapsedBuyers:
     def __init__(self, context: AlertContext, release: Release) -> None:
         self._context = context
         self.purchases = Purchases()
-        self.overdue = Overdue(context.partition.lateness_ms, release)
+        self.overdue = Overdue(context.partition.lateness_ms, release, context.standing.places)
 
     def apply(self, batch: Batch, arrivals: Arrivals) -> None:
         """Take the orders of a batch in, each buyer's one after the other as they arrived."""
@@ -30,7 +31,6 @@ class LapsedBuyers:
         if orders is not None:
             at, row = arrivals.of_type["order"], np.arange(len(orders))
             self.purchases.slots(orders.member)
-            self._note_staff(orders)
         # Leaving ends the wait for a purchase: it is taken in turn like an order, with no row of its own.
         leaves = arrivals.leaves[self.purchases.knows(arrivals.member[arrivals.leaves])]
         at = np.concatenate([at, leaves])
@@ -53,12 +53,15 @@ class LapsedBuyers:
     def _end(self, slots: Ints, at: Ints, ends: Mask, arrivals: Arrivals, state: AlertState) -> Mask:
         """What was overdue by then opens; what is open is over, where ``ends``. Returns whose wait was over before."""
         told = self.purchases.told(slots)
-        back_ms, reached_ms = arrivals.occurred_at_ms[at], arrivals.reached_ms[at]
-        fallen = self.overdue.had_fallen(slots, arrivals.community[at], back_ms, reached_ms, arrivals.moments)
-        self._open(slots[fallen.subjects], fallen.due_ms, fallen.stale)
-        told[fallen.subjects] = True
+        reached_ms = arrivals.reached_ms[at]
+        fallen = self.overdue.had_fallen(slots, arrivals.community[at], at, reached_ms, arrivals.moments)
+        late = slots[fallen.subjects]
+        if len(late):
+            self._open(late, fallen)
+            self.overdue.expect(late, np.full(len(late), NO_DUE))
+            told[fallen.subjects] = True
         for one in np.flatnonzero(told & ends).tolist():
-            member, time_ms = int(arrivals.member[at[one]]), int(back_ms[one])
+            member, time_ms = int(arrivals.member[at[one]]), int(arrivals.occurred_at_ms[at[one]])
             self._context.episodes.close("lapsed_buyer", member, time_ms, state, int(reached_ms[one]))
         return told
 
@@ -75,19 +78,13 @@ class LapsedBuyers:
                 key = order_key(columns["original_order_id"][row] or columns["order_id"][row])
                 self.purchases.taken_back(one, key, when, amount if status == "refunded" else None)
         newer = self.purchases.last_day(slots) > before
-        self.purchases.tell(slots, told & ~newer)
-        self.expect(slots[~told | newer])
+        told = (told & ~newer) | self.purchases.told_before(slots)
+        self.purchases.tell(slots, told)
+        self.overdue.expect(slots[told], np.full(np.count_nonzero(told), NO_DUE))
+        self.expect(slots[~told], at[~told], arrivals.reached_ms[at[~told]])
 
-    def _note_staff(self, orders: Events) -> None:
-        staff = orders.columns["staff_id"]
-        if staff.count(None) == len(staff):
-            return
-        for member, who in zip(orders.member.tolist(), staff, strict=True):
-            if who:
-                self._context.note_staff(member, who)
-
-    def expect(self, slots: Ints) -> None:
-        """Work out by when buyers must buy again."""
+    def expect(self, slots: Ints, places: Ints | None = None, reached_ms: Ints | None = None) -> None:
+        """Work out by when buyers must buy again; ``places`` and ``reached_ms`` as `Overdue.expect` takes them."""
         members = self.purchases.members(slots)
         community = self._context.community_of(members)
         days, first, last = self.purchases.statistics(slots)
@@ -103,7 +100,7 @@ class LapsedBuyers:
             who = np.flatnonzero(mine)[ends]
             at_ms = self._context.hours_into(community[who], due_day[ends], rules.at_hour)
             due_ms[who] = self._context.rested("lapsed_buyer", members[who], community[who], at_ms, rules.at_hour)
-        self.overdue.expect(slots, due_ms)
+        self.overdue.expect(slots, due_ms, places, reached_ms)
 
     def fire(self, moments: Moments, now_ms: Ints, clock_ms: Ints) -> None:
         """Open alerts on those who are overdue now."""
@@ -114,7 +111,7 @@ class LapsedBuyers:
         fallen = self.overdue.fall(community_of, moments, now_ms, clock_ms)
         if len(fallen.subjects):
             self.purchases.tell(fallen.subjects, True)
-            self._open(fallen.subjects, fallen.due_ms, fallen.stale)
+            self._open(fallen.subjects, fallen)
 
     def restored(self, slots: Ints) -> None:
         """Work out anew who is expected, after a restart."""
@@ -127,16 +124,14 @@ class LapsedBuyers:
         bought = np.maximum(days - 1, 0).astype(np.float64)
         return p_alive(self._context.model.buyers.parameters, bought, (last - first) / unit, (day - first) / unit)
 
-    def _open(self, slots: Ints, due_ms: Ints, stale: Mask) -> None:
-        if len(slots) == 0:
-            return
+    def _open(self, slots: Ints, fallen: Fallen) -> None:
         members = self.purchases.members(slots)
-        tiers = self._context.tiers
-        wanted = ~tiers.is_staff(members)
-        slots, members, due_ms, stale = slots[wanted], members[wanted], due_ms[wanted], stale[wanted]
+        due_ms, places = fallen.due_ms, fallen.places
         community = self._context.community_of(members)
-        self._context.rhythms.room(int(members.max(initial=-1)) + 1)
-        tier, worth = tiers.of(members, self._context.rhythms.active_days_30(members), self._context.rules.tiers)
+        standing = self._context.standing.of(members, places)
+        active_30 = self._context.standing.active_days_30(members, places)
+        staff = are_staff(standing)
+        tier, worth = tiers_of(standing, active_30, self._context.rules.tiers)
         days, first, last = self.purchases.statistics(slots)
         day = self._context.partition.communities.days(community, due_ms)
         alive = self.alive(slots, day)
@@ -144,16 +139,17 @@ class LapsedBuyers:
         for one in range(len(slots)):
             rules = self._context.rules_of(int(community[one])).lapsed_buyer
             silent = int(day[one] - last[one])
-            if silent > rules.latest_days:
+            if staff[one] or silent > rules.latest_days:
                 continue  # it was held back until it came too late
             orders, last_day = int(days[one]), int(last[one])
             usual = (last_day - int(first[one])) / (orders - 1) if orders > 1 else None
             opening = self._context.opening(
                 "lapsed_buyer",
                 int(members[one]),
+                place=int(places[one]),
                 fact=int(start_ms[one]),
                 opened_ms=int(due_ms[one]),
-                stale=bool(stale[one]),
+                stale=bool(fallen.stale[one]),
                 rules=rules,
                 reason=lapsed_reason(orders, last_day, silent, usual, float(alive[one])),
                 evidence={

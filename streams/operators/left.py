@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from streams.operators.alert_context import DAY_MS, AlertContext
 from streams.operators.alert_words import left_reason, time_text
 from streams.operators.arrivals import Arrivals
 from streams.operators.base import NEVER, Batch
-from streams.operators.roster import LEFT
+from streams.operators.tiers import are_staff, tiers_of
 
 
 class LeftAlerts:
@@ -37,32 +38,32 @@ class LeftAlerts:
     def _note(self, at: int, action: str | None, arrivals: Arrivals) -> None:
         member, time_ms = int(arrivals.member[at]), int(arrivals.occurred_at_ms[at])
         if action in ("left", "gone"):
-            self._leave(member, time_ms, action == "gone", arrivals)
+            self._leave(member, at, action == "gone", arrivals)
         elif member in self._open and action != "removed":
             self._open.discard(member)
             self._context.episodes.close("left", member, time_ms, reached_ms=int(arrivals.reached_ms[at]))
 
-    def _leave(self, member: int, left_ms: int, gone: bool, arrivals: Arrivals) -> None:
-        context = self._context
+    def _leave(self, member: int, at: int, gone: bool, arrivals: Arrivals) -> None:
+        context, left_ms = self._context, int(arrivals.occurred_at_ms[at])
         community = int(context.community_of(np.array([member]))[0])
         rules = context.rules_of(community).left
-        one = np.array([member])
-        if not rules.enabled or context.tiers.is_staff(one)[0] or self._closed(community, left_ms):
+        one, place = np.array([member]), np.array([at])
+        standing = context.standing.of(one, place)
+        if not rules.enabled or are_staff(standing)[0] or self._closed(community, left_ms):
             return
-        context.rhythms.room(member + 1)
-        active_30 = context.rhythms.active_days_30(one)
-        tier, worth = context.tiers.of(one, active_30, context.rules.tiers)
-        last_one = not self._elsewhere(member, community)
-        joined = int(context.partition.members.fields(one, "joined_ms")["joined_ms"][0])
+        active_30 = context.standing.active_days_30(one, place)
+        tier, worth = tiers_of(standing, active_30, context.rules.tiers)
+        last_one = not self._elsewhere(member, community, at)
+        joined = int(standing["joined_ms"][0])
         stayed = (left_ms - joined) // DAY_MS if joined != NEVER and joined <= left_ms else None
-        look_ms = int(arrivals.moments.first_at_or_after(np.array([left_ms]))[0])
         opened = context.episodes.open(
             context.opening(
                 "left",
                 member,
+                place=at,
                 fact=left_ms,
                 opened_ms=left_ms,
-                stale=look_ms - left_ms > context.partition.lateness_ms,
+                stale=int(arrivals.reached_ms[at]) - left_ms > context.partition.lateness_ms,
                 rules=rules,
                 reason=left_reason(left_ms, gone, stayed, last_one),
                 evidence={
@@ -85,23 +86,22 @@ class LeftAlerts:
         closed_ms = described.closed_ms() if described is not None else None
         return closed_ms is not None and left_ms >= closed_ms - DAY_MS
 
-    def _elsewhere(self, member: int, community: int) -> bool:
-        """Whether the account is in another community of the platform on this partition.
+    def _elsewhere(self, member: int, community: int, place: int) -> bool:
+        """Whether the account was in another community of the platform on this partition, at a place of the batch.
 
         What other partitions see is not known here; the evidence says "seen here".
         """
-        directory = self._context.partition.directory
-        platform = self._context.platforms.get(community)
-        if platform is None:
+        directory, platforms = self._context.partition.directory, self._context.platforms
+        platform = platforms.of(community, place)
+        if not platform:
             return False
-        member_id = directory.member_ids[member]
-        for number, name in enumerate(directory.community_names):
-            if number == community or self._context.platforms.get(number) != platform:
-                continue
-            other = directory.number_of(name, member_id)
-            if other is not None and self._context.partition.members.status(np.array([other]))[0] != LEFT:
-                return True
-        return False
+        others = np.array([number for number in platforms.having(platform) if number != community], np.int64)
+        found = directory.find_members(others, pa.repeat(directory.member_ids[member], len(others)))
+        return any(
+            platforms.of(number, place) and self._context.standing.is_in(other, place)
+            for number, other in zip(others.tolist(), found.tolist(), strict=True)
+            if other >= 0
+        )
 
     def restored(self) -> None:
         """Take up the open episodes, after a restart."""

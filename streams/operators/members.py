@@ -62,6 +62,10 @@ _ROW = np.dtype(
     ]
 )
 
+BEFORE = ("first_seen_ms", "role", "orders", "monetary_minor", "referrals", "first_order_ms", "last_order_ms",
+          "joined_ms", "roster", "posted_ms")  # fmt: skip
+"""Fields of which `Members` remembers what they were before the last batch."""
+
 
 def _fresh() -> npt.NDArray[Any]:
     row = np.zeros((), _ROW)
@@ -90,6 +94,8 @@ class Members:
         """As `Roster.breaks` has them."""
         self.snapshots: list[tuple[int, int]] = []
         """As `Roster.completions` has them."""
+        self.before: tuple[Ints, Fields] = (np.empty(0, np.int64), {})
+        """The members that the last batch touched, ascending, and some of their fields as they were before it."""
 
     def __len__(self) -> int:
         return len(self._directory.member_ids)
@@ -116,6 +122,7 @@ class Members:
         self.roster_breaks, self.snapshots = [], []
         touched = distinct(np.concatenate([events.member for events in batch.by_type.values()]))
         before = self._in_roster(touched)
+        self.before = (touched, self._rows.of(touched, *BEFORE))
         self._see(batch)
         self._note_days(*active_days)
         self._dirty[touched] = True

@@ -25,10 +25,13 @@ class Missing:
         self._partition = partition
         self._heard_ms = np.empty(0, np.int64)
         self._listed_ms = np.empty(0, np.int64)
+        self.before_ms: dict[int, int] = {}
+        """Of communities that were listed completely in the last batch: when they had been before it (NEVER: not)."""
 
     def apply(self, batch: Batch, arrivals: Arrivals) -> Arrivals:
         """The arrivals with leaves of those who are missing, right behind the event that shows it."""
         self._room()
+        self.before_ms = {}
         heard = np.zeros(len(arrivals), np.bool_)
         for name in _HEARD:
             if name in arrivals.of_type:
@@ -67,6 +70,7 @@ class Missing:
         """A snapshot is complete; whom it misses of those that no earlier one missed."""
         community = int(arrivals.community[place])
         before_ms, self._listed_ms[community] = int(self._listed_ms[community]), listed_ms
+        self.before_ms.setdefault(community, before_ms)
         here = np.flatnonzero(self._partition.directory.community_of == community)
         heard_ms = self._heard_ms[here]
         who = here[(heard_ms >= max(before_ms, 0)) & (heard_ms < listed_ms)]

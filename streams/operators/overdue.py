@@ -22,6 +22,10 @@ Release = Callable[[Ints, Ints], Ints]
 """When alerts of (communities) that fall due at (ms) may be raised: at once, or later where a community or its feed is
 quiet as a whole; NO_DUE where that has no end yet."""
 
+Places = Callable[[Ints, Ints, Mask], Ints]
+"""At which place of the batch in hand it was seen that something (of communities, due at, stale) had fallen due; as
+`Standing.places` gives it."""
+
 _HOLD_MS = 86_400_000
 _PARTS = 64
 
@@ -31,24 +35,35 @@ def never_held(_community: Ints, due_ms: Ints) -> Ints:
     return due_ms
 
 
+def no_batch(_community: Ints, due_ms: Ints, _stale: Mask) -> Ints:
+    """Places for whoever knows of no batches: all is seen at once."""
+    return np.zeros(len(due_ms), np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Fallen:
-    """Subjects whose due time has passed, when that was, and whether it is too long ago to be told to anybody."""
+    """Subjects whose due time has passed, when that was, whether it is too long ago to be told to anybody, and the
+    place in the batch at which it was seen."""
 
     subjects: Ints
     due_ms: Ints
     stale: Mask
+    places: Ints
 
 
 class Overdue:
     """Due times of subjects of one kind."""
 
-    def __init__(self, lateness_ms: int, release: Release = never_held) -> None:
+    def __init__(self, lateness_ms: int, release: Release = never_held, places: Places = no_batch) -> None:
         self._lateness_ms = lateness_ms
         self._release = release
+        self._places = places
         self._timers = Timers()
         self._waiting: dict[int, Ints] = {}
         self._held: list[Ints] = []
+        self._behind: dict[int, tuple[int, int]] = {}
+        """Of those who were overdue already when that was found out, in the batch in hand: with which event, and what
+        *now* was there."""
 
     @property
     def nbytes(self) -> int:
@@ -58,21 +73,38 @@ class Overdue:
     def __len__(self) -> int:
         return len(self._timers)
 
-    def expect(self, subjects: Ints, due_ms: Ints) -> None:
-        """There is news of (distinct) subjects: they are overdue from ``due_ms`` on; NO_DUE: never."""
+    def expect(self, subjects: Ints, due_ms: Ints, places: Ints | None = None, reached_ms: Ints | None = None) -> None:
+        """There is news of (distinct) subjects: they are overdue from ``due_ms`` on; NO_DUE: never.
+
+        ``places`` are those of the events that brought the news, ``reached_ms`` what *now* was there.
+        """
         self._timers.set(subjects, due_ms)
+        for one in subjects.tolist() if self._behind else ():
+            self._behind.pop(one, None)
+        if places is not None and reached_ms is not None:
+            for at in np.flatnonzero(due_ms <= reached_ms).tolist():
+                self._behind[int(subjects[at])] = (int(places[at]), int(reached_ms[at]))
 
-    def had_fallen(self, subjects: Ints, community: Ints, back_ms: Ints, reached_ms: Ints, moments: Moments) -> Fallen:
-        """Those of subjects that come back at ``back_ms`` who had been overdue; positions among the given ones.
+    def had_fallen(self, subjects: Ints, community: Ints, places: Ints, reached_ms: Ints, moments: Moments) -> Fallen:
+        """Those of subjects of which there is news at ``places`` who had been overdue; positions among the given ones.
 
-        ``reached_ms`` is the larger of that time and the reference before.
+        ``reached_ms`` is what *now* was there.
         """
         due_ms = self._timers.due_ms(subjects)
         at = np.flatnonzero(due_ms <= reached_ms)
         due_ms = self._release(community[at], due_ms[at])
-        stale = moments.first_at_or_after(due_ms) - due_ms > self._lateness_ms
-        passed = np.where(stale, due_ms <= back_ms[at], due_ms <= reached_ms[at])
-        return Fallen(at[passed], due_ms[passed], stale[passed])
+        stale, seen = self._seen(subjects[at], community[at], due_ms, moments)
+        passed = (due_ms <= reached_ms[at]) & (seen <= places[at])
+        return Fallen(at[passed], due_ms[passed], stale[passed], seen[passed])
+
+    def _seen(self, subjects: Ints, community: Ints, due_ms: Ints, moments: Moments) -> tuple[Mask, Ints]:
+        """Who fell due too long before that was seen, and at which place it was."""
+        looked_ms, since = moments.first_at_or_after(due_ms), np.full(len(due_ms), -1)
+        for at, one in enumerate(subjects.tolist()) if self._behind else ():
+            if one in self._behind:
+                since[at], looked_ms[at] = self._behind[one][0], max(int(looked_ms[at]), self._behind[one][1])
+        stale = looked_ms - due_ms > self._lateness_ms
+        return stale, np.maximum(self._places(community, due_ms, stale), since)
 
     def fall(self, community_of: Callable[[Ints], Ints], moments: Moments, now_ms: Ints, clock_ms: Ints) -> Fallen:
         """Those who are overdue now; each is given once, until it is expected again.
@@ -86,7 +118,8 @@ class Overdue:
             subjects, due_ms = np.concatenate([subjects, again]), np.concatenate([due_ms, self._timers.due_ms(again)])
             self._timers.hold(again, np.full(len(again), NO_DUE), np.full(len(again), NO_DUE))
         if len(subjects) == 0:
-            return Fallen(subjects, due_ms, np.empty(0, np.bool_))
+            self._behind = {}
+            return Fallen(subjects, due_ms, np.empty(0, np.bool_), subjects)
         community = community_of(subjects)
         freed_ms = self._release(community, due_ms)
         held = freed_ms > now_ms[community]
@@ -97,12 +130,14 @@ class Overdue:
             self._held.append(subjects[held])
             if len(self._held) > _PARTS:
                 self._held = [np.unique(np.concatenate(self._held))]
-        subjects, community, due_ms = subjects[~held], community[~held], freed_ms[~held]
-        stale = moments.first_at_or_after(due_ms) - due_ms > self._lateness_ms
-        waits = stale & (clock_ms[community] < due_ms)
+        subjects, community, due_ms, freed_ms = subjects[~held], community[~held], due_ms[~held], freed_ms[~held]
+        stale, seen = self._seen(subjects, community, freed_ms, moments)
+        self._behind = {}
+        waits = stale & (clock_ms[community] < freed_ms)
         if waits.any():
+            # With the due time they had: what puts it off is asked for again.
             self._wait(subjects[waits], community[waits], due_ms[waits])
-        return Fallen(subjects[~waits], due_ms[~waits], stale[~waits])
+        return Fallen(subjects[~waits], freed_ms[~waits], stale[~waits], seen[~waits])
 
     def look_again(self, now_ms: int) -> None:
         """A quiet has ended: when those who were held back may be raised is known now."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from schemas.facts import AskFact, fact_id
 from schemas.partitioning import partition_for
-from streams.operators.base import Batch, Ints, StateRows, binary, grown
+from streams.operators.base import Batch, Events, Ints, Mask, StateRows, binary, first_words, grown
 from streams.operators.directory import Directory
 
 ASKS, PLATFORMS = "referral_asks", "referral_platforms"
@@ -49,19 +49,18 @@ class PlatformAsks:
         """Learn the platforms of communities that had their first event with one; returns these communities."""
         before = len(self._learned)
         self._placed = grown(self._placed, len(self._directory.community_names), False)
-        for events in batch.by_type.values():
-            first_ones = np.flatnonzero(~self._placed[events.community])
-            if not len(first_ones) or not (named := events.given("platform")[first_ones]).any():
-                continue
-            first_ones = first_ones[named]
-            numbers, at = np.unique(events.community[first_ones], return_index=True)
-            words, codes = events.columns.words("platform")
-            for number, code in zip(numbers.tolist(), codes[first_ones[at]].tolist(), strict=True):
-                if platform := words[code]:
-                    self._learn(number, platform)
+        for number, platform in first_words(batch, "platform", self._names_one):
+            self._learn(number, platform or "")
         placed = self._learned[before:]
         self._new_platforms += placed
         return placed
+
+    def _names_one(self, events: Events) -> Mask:
+        """Which events name a platform where none is known yet."""
+        unknown = ~self._placed[events.community]
+        if not unknown.any():
+            return unknown
+        return unknown & events.given("platform") & ~events.where("platform", "")
 
     def _learn(self, number: int, platform: str) -> None:
         self._platform[number] = platform

@@ -1,4 +1,4 @@
-"""What each buyer bought: (x, t_x, T) over days with a purchase that stands. O(1) an order, 110 bytes a buyer.
+"""What each buyer bought: (x, t_x, T) over days with a purchase that stands. O(1) an order, 112 bytes a buyer.
 
 The latest orders of a buyer are kept one by one, because they may still be refunded; older ones are settled into a
 count, their first and their last day. A refund names its order by `original_order_id`, or by the order's own id, and
@@ -25,6 +25,7 @@ _ROW = np.dtype(
         ("last_settled", "<u2"),
         ("count", "u1"),
         ("told", "u1"),
+        ("told_day", "<u2"),
         ("order", "<u8", KEPT),
         ("day", "<u2", KEPT),
         ("left_minor", "<i8", KEPT),
@@ -124,7 +125,15 @@ class Purchases:
     def tell(self, slots: Ints, told: bool | Mask) -> None:
         """Mark present silences as looked at, or not."""
         self._rows["told"][slots] = told
+        looked_at = slots[self.told(slots)]
+        self._rows["told_day"][looked_at] = np.maximum(self._rows["told_day"][looked_at], self.last_day(looked_at))
         self._dirty[slots] = True
+
+    def told_before(self, slots: Ints) -> Mask:
+        """Whose last purchase is, since a later one was taken back, one after which the silence was looked at."""
+        last = self.last_day(slots)
+        before: Mask = (last > 0) & (last <= self._rows["told_day"][slots])
+        return before
 
     def _find(self, slot: int, order: int) -> int | None:
         known = self._rows["order"][slot].tolist()[: int(self._rows["count"][slot])]

@@ -21,7 +21,7 @@ from streams.operators.community_panes import Extra
 from streams.operators.feed_watch import FeedWatch
 from streams.operators.service_time import after_service
 from streams.operators.tallies import STAFF_ROLES
-from streams.operators.tiers import TIERS
+from streams.operators.tiers import TIERS, tiers_of
 
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
@@ -208,8 +208,8 @@ class Questions:
             else:
                 one.told_ms = due_ms
                 self._guessed.discard(key)
-                self._tell(key, one, moments)
                 place = int(np.searchsorted(reached_ms, due_ms, "left"))
+                self._tell(key, one, moments, place)
                 self._fallen.append((place, community, one.asked_ms))
                 rules = self._context.rules_of(community).unanswered
                 self._put_off(key, one, due_ms + rules.expire_days * DAY_MS)
@@ -219,19 +219,20 @@ class Questions:
         self._dirty.add(key)
         heapq.heappush(self._due, (due_ms, *key))
 
-    def _tell(self, key: _Key, one: _Question, moments: Moments) -> None:
+    def _tell(self, key: _Key, one: _Question, moments: Moments, place: int) -> None:
         context, (community, event_id) = self._context, key
         rules = context.rules_of(community).unanswered
         if not rules.enabled:
             return
-        who = np.array([one.member])
-        context.rhythms.room(one.member + 1)
-        tier, worth = context.tiers.of(who, context.rhythms.active_days_30(who), context.rules.tiers)
+        who, where = np.array([one.member]), np.array([place])
+        active_30 = context.standing.active_days_30(who, where)
+        tier, worth = tiers_of(context.standing.of(who, where), active_30, context.rules.tiers)
         looked_ms = int(moments.first_at_or_after(np.array([one.told_ms]))[0])
         stale = looked_ms - one.told_ms > context.partition.lateness_ms
         opening = context.health_opening(
             "unanswered",
             community,
+            place=place,
             fact=event_id,
             opened_ms=one.told_ms,
             stale=stale,

@@ -9,7 +9,7 @@ from streams.operators.base import Ints
 from streams.operators.timers import NO_DUE
 
 _DAY_MS = 86_400_000
-_KEPT = 16
+_KEPT_MS = 60 * _DAY_MS
 _FORGOTTEN_MS = 14 * _DAY_MS
 """Who was silent together with everybody for so long is not missed one by one when that has become usual."""
 
@@ -38,7 +38,6 @@ class QuietSpans:
     def begin(self, number: int, since_ms: int, known_ms: int) -> None:
         """It has been quiet since a time, and that is known from a later one on."""
         self._spans.setdefault(number, []).append(Quiet(since_ms, known_ms))
-        del self._spans[number][:-_KEPT]
 
     def end(self, number: int, until_ms: int) -> None:
         """It is quiet no more."""
@@ -74,6 +73,15 @@ class QuietSpans:
                 inside &= due < one.until_ms + lasted
                 due_ms[mine[inside]] += -(-lasted // _DAY_MS) * _DAY_MS
         return due_ms
+
+    def settle(self, now_ms: int) -> None:
+        """Forget what ended long ago, once all that fell due up to *now* was released or is put off into the future.
+
+        Not sooner, and not by the number of spans: one batch may bring a year.
+        """
+        for spans in self._spans.values():
+            while len(spans) > 1 and (spans[0].until_ms or now_ms) < now_ms - _KEPT_MS:
+                del spans[0]
 
     def packed(self, number: int) -> list[Quiet]:
         """The spans of a number, for its state row."""

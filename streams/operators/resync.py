@@ -59,6 +59,7 @@ class Resync:
             self._context.health_opening(
                 "resync_needed",
                 community,
+                place=self._context.place(community, due_ms),
                 fact=since_ms,
                 opened_ms=due_ms,
                 stale=looked_ms - due_ms > self._context.partition.lateness_ms,

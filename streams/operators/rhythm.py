@@ -29,6 +29,7 @@ _ROW = np.dtype(
     ]
 )
 _ONE = np.uint64(1)
+_LAST_30 = (1 << 30) - 1
 
 
 class Rhythms:
@@ -75,8 +76,12 @@ class Rhythms:
 
     def active_days_30(self, members: Ints) -> Ints:
         """Active days in the 30 that end with the last one."""
-        recent = self._rows["recent"][members] & np.uint32((1 << 30) - 1)
-        found: Ints = np.bitwise_count(recent).astype(np.int64)
+        found: Ints = np.bitwise_count(self.recent(members) & _LAST_30).astype(np.int64)
+        return found
+
+    def recent(self, members: Ints) -> Ints:
+        """Each member's active days among the 32 that end with its last one, as bits; that one is bit 0."""
+        found: Ints = self._rows["recent"][members].astype(np.int64)
         return found
 
     def told(self, members: Ints) -> Mask:
@@ -181,3 +186,16 @@ class Rhythms:
         self.room(int(members.max(initial=-1)) + 1)
         self._rows.unpack(members, rows)
         return members
+
+
+def recent_days(last: int, recent: int, days: list[int]) -> int:
+    """Active days in the 30 that end with the last one, of a member that was active on ``days``, too.
+
+    ``last`` and ``recent`` as `Rhythms.last_day` and `Rhythms.recent` give them.
+    """
+    for day in days:
+        if day > last:
+            recent, last = recent << min(day - last, _BITS) & ((1 << _BITS) - 1) | 1, day
+        elif last - day < _BITS:
+            recent |= 1 << (last - day)
+    return (recent & _LAST_30).bit_count()

@@ -11,8 +11,9 @@ from streams.operators.alert_words import day_text, silent_reason
 from streams.operators.arrivals import Arrivals, Moments, turns
 from streams.operators.base import Ints, Mask
 from streams.operators.churn_model import kind_of_member
-from streams.operators.overdue import Overdue, Release
+from streams.operators.overdue import Fallen, Overdue, Release
 from streams.operators.silence import NO_THRESHOLD, SilenceLimits, stay_away_chances, threshold_days
+from streams.operators.tiers import are_staff, tiers_of
 from streams.operators.timers import NO_DUE
 from streams.rules_churn import SilentRules
 
@@ -26,7 +27,7 @@ class SilentAlerts:
     def __init__(self, context: AlertContext, release: Release) -> None:
         self._context = context
         self._rhythms = context.rhythms
-        self.overdue = Overdue(context.partition.lateness_ms, release)
+        self.overdue = Overdue(context.partition.lateness_ms, release, context.standing.places)
 
     def apply(self, arrivals: Arrivals) -> None:
         """Take the active days of a batch in, each member's one after the other as they arrived."""
@@ -63,7 +64,8 @@ class SilentAlerts:
                 row = heads[here]
                 new = self._come_back(member[row], day[row], at[row], arrivals)
                 new |= self._follow(row, followers[here], member, day, arrivals.community[at])
-                self.expect(member[row[new]])
+                places = at[row + followers[here]][new]
+                self.expect(member[row[new]], places, arrivals.reached_ms[places])
             row = heads[mine[~active[heads[mine]]]]
             if len(row):
                 self._leave(member[row], at[row], arrivals)
@@ -91,8 +93,7 @@ class SilentAlerts:
         last = self._rhythms.last_day(member)
         community = arrivals.community[at]
         back = (day > last) & (last > 0)
-        told = self._rhythms.told(member)
-        self._end(member, at, back, arrivals, "resolved")
+        told = self._end(member, at, back, arrivals, "resolved")
         new = self._rhythms.note(member, day, self._gap(community, last, day))
         return new & ~(told & ~back)
 
@@ -112,24 +113,31 @@ class SilentAlerts:
         self._rhythms.tell(member[known])
         self.overdue.expect(member[known], np.full(np.count_nonzero(known), NO_DUE))
 
-    def _end(self, member: Ints, at: Ints, ends: Mask, arrivals: Arrivals, state: AlertState) -> None:
-        """A silence ends here, where ``ends``: what was overdue by then opens, and what is open is over."""
+    def _end(self, member: Ints, at: Ints, ends: Mask, arrivals: Arrivals, state: AlertState) -> Mask:
+        """What was overdue by then opens, and where a silence ends here (``ends``), what is open is over.
+
+        Returns:
+            Whose silence had been looked at by then.
+        """
         told = self._rhythms.told(member)
-        unseen = np.flatnonzero(ends & ~told)
+        unseen = np.flatnonzero(~told)
         fallen = self.overdue.had_fallen(
             member[unseen],
             arrivals.community[at[unseen]],
-            arrivals.occurred_at_ms[at[unseen]],
+            at[unseen],
             arrivals.reached_ms[at[unseen]],
             arrivals.moments,
         )
         late = unseen[fallen.subjects]
-        self._open(member[late], fallen.due_ms, fallen.stale)
-        closing = ends & told
-        closing[late] = True
-        for one in np.flatnonzero(closing).tolist():
+        if len(late):
+            self._open(member[late], fallen)
+            self._rhythms.tell(member[late])
+            self.overdue.expect(member[late], np.full(len(late), NO_DUE))
+            told[late] = True
+        for one in np.flatnonzero(ends & told).tolist():
             time_ms, reached_ms = int(arrivals.occurred_at_ms[at[one]]), int(arrivals.reached_ms[at[one]])
             self._context.episodes.close("silent", int(member[one]), time_ms, state, reached_ms)
+        return told
 
     def _gap(self, community: Ints, last: Ints, day: Ints) -> Ints:
         """Days between two active days, without holidays."""
@@ -138,8 +146,8 @@ class SilentAlerts:
             gap[mine] = profile.holidays.counted(day[mine]) - profile.holidays.counted(last[mine])
         return gap
 
-    def expect(self, members: Ints) -> None:
-        """Work out by when members must be back."""
+    def expect(self, members: Ints, places: Ints | None = None, reached_ms: Ints | None = None) -> None:
+        """Work out by when members must be back; ``places`` and ``reached_ms`` as `Overdue.expect` takes them."""
         community = self._context.community_of(members)
         last = self._rhythms.last_day(members)
         due_ms = np.full(len(members), NO_DUE)
@@ -163,14 +171,14 @@ class SilentAlerts:
             day = self._context.partition.communities.days(community[who], at_ms)
             in_time = profile.holidays.counted(day - 1) - counted <= rules.latest_days
             due_ms[who] = np.where(in_time, at_ms, NO_DUE)
-        self.overdue.expect(members, due_ms)
+        self.overdue.expect(members, due_ms, places, reached_ms)
 
     def fire(self, moments: Moments, now_ms: Ints, clock_ms: Ints) -> None:
         """Open alerts on those who are overdue now."""
         fallen = self.overdue.fall(self._context.community_of, moments, now_ms, clock_ms)
         if len(fallen.subjects):
             self._rhythms.tell(fallen.subjects)
-            self._open(fallen.subjects, fallen.due_ms, fallen.stale)
+            self._open(fallen.subjects, fallen)
 
     def restored(self, members: Ints) -> None:
         """Work out anew who is expected, after a restart."""
@@ -179,16 +187,14 @@ class SilentAlerts:
     def _kind(self, members: Ints) -> Ints:
         return kind_of_member(self._rhythms.active_days_30(members), self._rhythms.active_days(members))
 
-    def _open(self, members: Ints, due_ms: Ints, stale: Mask) -> None:
-        if len(members) == 0:
-            return
-        tiers = self._context.tiers
-        wanted = ~tiers.is_staff(members)
-        members, due_ms, stale = members[wanted], due_ms[wanted], stale[wanted]
+    def _open(self, members: Ints, fallen: Fallen) -> None:
+        standing = self._context.standing.of(members, fallen.places)
+        due_ms, stale, places = fallen.due_ms, fallen.stale, fallen.places
         community = self._context.community_of(members)
         last = self._rhythms.last_day(members)
         active_30 = self._rhythms.active_days_30(members)
-        tier, worth = tiers.of(members, active_30, self._context.rules.tiers)
+        tier, worth = tiers_of(standing, active_30, self._context.rules.tiers)
+        staff = are_staff(standing)
         silent = self._context.partition.communities.days(community, due_ms) - last - 1
         start_ms = self._context.hours_into(community, last, 0)
         active_days = self._rhythms.active_days(members)
@@ -200,13 +206,14 @@ class SilentAlerts:
             typical, longest = typical_and_longest(gaps, kept)
             counted = profile.holidays.counted(last[mine] + silent[mine]) - profile.holidays.counted(last[mine])
             for row, one in enumerate(np.flatnonzero(mine).tolist()):
-                if counted[row] > rules.latest_days:
+                if staff[one] or counted[row] > rules.latest_days:
                     continue  # it was held back until it came too late
                 chance, last_day = float(chances[row, counted[row]]), int(last[one])
                 usual, most = float(typical[row]), int(longest[row])
                 opening = self._context.opening(
                     "silent",
                     int(members[one]),
+                    place=int(places[one]),
                     fact=int(start_ms[one]),
                     opened_ms=int(due_ms[one]),
                     stale=bool(stale[one]),

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.alerts import Severity
-from streams.operators.base import Ints
-from streams.operators.members import Members
+from streams.operators.base import Ints, Mask
+from streams.operators.member_rows import Fields
 from streams.operators.roster import NOTHING, ROLE_RANK
 from streams.rules_churn import Tier, TierRules
 
@@ -25,32 +25,27 @@ SEVERITY: Final[dict[Tier, Severity]] = {
 _MONTH_MS = 30 * 86_400_000
 
 
-class Tiers:
-    """Tiers and worth of members, from what `members` knows of them."""
+def tiers_of(rows: Fields, active_days_30: Ints, rules: TierRules) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """Tier of each member as a code, and what is at risk with it, in minor units a month.
 
-    def __init__(self, members: Members) -> None:
-        self._members = members
+    ``rows`` are fields of `members`.
+    """
+    orders, paid = rows["orders"].astype(np.int64), rows["monetary_minor"].astype(np.float64)
+    roles = np.where(rows["role"] == NOTHING, 0, rows["role"] & 7)
+    voices = np.isin(roles, [ROLE_RANK[name] for name in rules.key_opinion_roles])
+    tier = np.full(len(orders), ORDINARY)
+    tier[active_days_30 >= rules.active_days_30] = ACTIVE
+    voices |= active_days_30 >= rules.key_opinion_active_days_30
+    voices |= rows["referrals"] >= rules.key_opinion_referrals
+    tier[voices] = KEY_OPINION
+    tier[(orders >= rules.high_value_orders) | (paid >= rules.high_value_paid_minor)] = HIGH_VALUE
+    span_ms = np.where(orders > 0, rows["last_order_ms"].astype(np.float64) - rows["first_order_ms"], 0.0)
+    a_month = np.where(orders > 0, paid / np.maximum(span_ms / _MONTH_MS, 1.0), 0.0)
+    return tier, a_month + active_days_30 * rules.active_day_worth_minor
 
-    def of(self, members: Ints, active_days_30: Ints, rules: TierRules) -> tuple[Ints, npt.NDArray[np.float64]]:
-        """Tier of each member as a code, and what is at risk with it, in minor units a month."""
-        rows = self._members.fields(
-            members, "role", "orders", "monetary_minor", "referrals", "first_order_ms", "last_order_ms"
-        )
-        orders, paid = rows["orders"].astype(np.int64), rows["monetary_minor"].astype(np.float64)
-        roles = np.where(rows["role"] == NOTHING, 0, rows["role"] & 7)
-        voices = np.isin(roles, [ROLE_RANK[name] for name in rules.key_opinion_roles])
-        tier = np.full(len(members), ORDINARY)
-        tier[active_days_30 >= rules.active_days_30] = ACTIVE
-        voices |= active_days_30 >= rules.key_opinion_active_days_30
-        voices |= rows["referrals"] >= rules.key_opinion_referrals
-        tier[voices] = KEY_OPINION
-        tier[(orders >= rules.high_value_orders) | (paid >= rules.high_value_paid_minor)] = HIGH_VALUE
-        span_ms = np.where(orders > 0, rows["last_order_ms"].astype(np.float64) - rows["first_order_ms"], 0.0)
-        a_month = np.where(orders > 0, paid / np.maximum(span_ms / _MONTH_MS, 1.0), 0.0)
-        return tier, a_month + active_days_30 * rules.active_day_worth_minor
 
-    def is_staff(self, members: Ints) -> npt.NDArray[np.bool_]:
-        """Members whose latest role is staff or bot."""
-        role = self._members.fields(members, "role")["role"]
-        staff: npt.NDArray[np.bool_] = (role != NOTHING) & ((role & 7) >= ROLE_RANK["staff"])
-        return staff
+def are_staff(rows: Fields) -> Mask:
+    """Members whose latest role is staff or bot; ``rows`` are fields of `members`."""
+    role = rows["role"]
+    staff: Mask = (role != NOTHING) & ((role & 7) >= ROLE_RANK["staff"])
+    return staff

@@ -103,6 +103,7 @@ class Violations:
             context.health_opening(
                 "rule_violation",
                 community,
+                place=int(place[one]),
                 fact=f"{what}-{fact}",
                 opened_ms=time_ms,
                 stale=reached_ms - time_ms > context.partition.lateness_ms,

@@ -239,7 +239,7 @@ def test_who_is_held_back_is_overdue_when_the_quiet_ends_and_not_at_all_once_bac
     assert fall(day) == [0]
     assert fall(3 * day) == []
     back = overdue.had_fallen(
-        np.array([2]), np.array([1]), np.array([3 * day]), np.array([3 * day]), Moments(np.array([3 * day]))
+        np.array([2]), np.array([1]), np.array([0]), np.array([3 * day]), Moments(np.array([3 * day]))
     )
     assert back.subjects.tolist() == []
     overdue.expect(np.array([2]), np.array([NO_DUE]))

@@ -158,20 +158,17 @@ def test_alerts_and_views_know_the_same_tiers(days: pd.DataFrame) -> None:
     """The alerts' one scale is that of the two: high_value where it is, else behaviour, core counted as key_opinion."""
     from streams.operators.base import NEVER
     from streams.operators.roster import ROLE_RANK
-    from streams.operators.tiers import Tiers
+    from streams.operators.tiers import tiers_of
     from streams.rules_churn import TierRules
 
-    class Known:
-        def fields(self, members: np.ndarray, *names: str) -> dict[str, np.ndarray]:
-            return {
-                "role": days["role"].map(ROLE_RANK).to_numpy(),
-                "orders": days["orders"].to_numpy(),
-                "monetary_minor": days["paid_minor"].to_numpy(),
-                "referrals": days["referrals"].to_numpy(),
-                "first_order_ms": np.full(len(days), NEVER),
-                "last_order_ms": np.full(len(days), NEVER),
-            }
-
-    codes, _ = Tiers(Known()).of(np.arange(len(days)), days["active_days_30"].to_numpy(), TierRules())  # type: ignore[arg-type]
+    rows = {
+        "role": days["role"].map(ROLE_RANK).to_numpy(),
+        "orders": days["orders"].to_numpy(),
+        "monetary_minor": days["paid_minor"].to_numpy(),
+        "referrals": days["referrals"].to_numpy(),
+        "first_order_ms": np.full(len(days), NEVER),
+        "last_order_ms": np.full(len(days), NEVER),
+    }
+    codes, _ = tiers_of(rows, days["active_days_30"].to_numpy(), TierRules())
     expected = days["tier"].replace("core", "key_opinion").where(days["value_tier"] != "high_value", "high_value")
     assert [TIERS[code] for code in codes] == expected.tolist()
