@@ -109,28 +109,59 @@ def _cell(value: Any) -> str:
 
 
 def _name(value: Any) -> str:
-    """What stands below a bar: months without their day."""
+    """What stands below a bar: months without their day, communities without their platform and owner."""
     if isinstance(value, dt.date):
         return f"{value:%Y-%m}"
-    return _cell(value).replace("_", " ")
+    return re.sub(r"^\w+:([^/]+/)?", "", _cell(value)).replace("_", " ")
+
+
+def _of_columns(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """The name that several columns give together, such as `Fri 16:00`."""
+    spoken: dict[str, Callable[[Any], str]] = {
+        "weekday": lambda number: drawing.WEEKDAYS[number - 1],
+        "hour": lambda number: f"{number:02d}:00",
+        "first_date": str,
+    }
+    return " ".join(spoken.get(column, _name)(row[column]) for column in columns)
+
+
+def _pivoted(rows: Rows, x: str, by: str, value: str) -> list[dict[str, Any]]:
+    """One row for each `x`, and in it a column for each value of `by`; what is in no row is None."""
+    keys = dict.fromkeys(str(row[by]) for row in rows)
+    found = {row[x]: {x: row[x], **dict.fromkeys(keys)} for row in rows}
+    for row in rows:
+        found[row[x]][str(row[by])] = row[value]
+    return list(found.values())
 
 
 def draw(question: Question, rows: Rows) -> str:
-    """The SVG of an answer as its question wants it. Raises InputError for a kind of plot that does not exist."""
+    """The SVG of an answer as its question wants it. Raises InputError for a kind of plot that does not exist.
+
+    `y` lists columns, or maps them to what the legend says. `x` is a column, or several for a bar's or point's name;
+    without it the columns of the one row stand beside each other. With `by` and `value`, `y` lists values of column
+    `by`, and the figures are those of column `value`.
+    """
     plot = dict(question.plot or {})
-    kind, x = plot.pop("kind"), plot.pop("x")
+    kind, x, unit, label = plot.pop("kind"), plot.pop("x", None), plot.pop("unit"), question.heading
     ys = plot.pop("y")
-    at = [row[x] for row in rows]
-    series = {name.replace("_", " "): [row[name] for row in rows] for name in ys}
-    label, unit = question.heading, plot.pop("unit")
+    legend = ys if isinstance(ys, Mapping) else {name: name.replace("_", " ") for name in ys}
+    if "by" in plot:
+        rows = _pivoted(rows, x, plot.pop("by"), plot.pop("value"))
+    at: list[Any]
+    if x is None:
+        at, series = list(legend.values()), {unit: [rows[0][name] for name in legend]}
+    else:
+        at = [_of_columns(row, x) if isinstance(x, list) else row[x] for row in rows]
+        series = {text: [row[name] for row in rows] for name, text in legend.items()}
     if kind == "lines":
         return drawing.lines(label, at, series, unit, **plot)
     if kind == "bars":
         return drawing.bars(label, [_name(value) for value in at], series, unit, **plot)
     if kind == "steps":
-        return drawing.steps(label, list(ys), {"members": [rows[0][name] for name in ys]}, unit)
+        return drawing.steps(label, at, series, unit)
     if kind == "heat_map":
-        cells = {(row["weekday"], row[x]): row[ys[0]] for row in rows}
+        (values,) = series.values()
+        cells = {(row["weekday"], hour): value for row, hour, value in zip(rows, at, values, strict=True)}
         return drawing.heat_map(label, cells, unit)
     if kind in ("intervals", "points"):
         paint: Any = drawing.intervals if kind == "intervals" else drawing.points

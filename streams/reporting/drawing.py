@@ -160,7 +160,8 @@ def bars(
             axes.bar(at, heights, width, bottom=base if stacked else 0, color=colour, label=name)
             base = [under + height for under, height in zip(base, heights, strict=True)]
         shown = range(0, len(names), max(1, math.ceil(len(names) / 13)))
-        axes.set_xticks(list(shown), [textwrap.fill(names[number], 11, break_long_words=False) for number in shown])
+        letters = 11 if len(shown) <= 10 else 8  # that stand side by side
+        axes.set_xticks(list(shown), [textwrap.fill(names[at], letters, break_long_words=False) for at in shown])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel(x_label)
         _dress(axes, unit, share, len(series))
@@ -243,7 +244,7 @@ def intervals(
 
 def points(
     label: str,
-    x: Sequence[float],
+    x: Sequence[float] | Sequence[str],
     middle: Values,
     low: Values,
     high: Values,
@@ -253,7 +254,7 @@ def points(
     x_label: str = "",
     mark: float | None = None,
 ) -> str:
-    """Points with upright intervals over numbers; `mark` draws a line at one of them."""
+    """Points with upright intervals over numbers or names; `mark` draws a line at one of them."""
     with _drawing(label) as drawing:
         axes = drawing.axes
         centre, least, most = _gaps(middle), _gaps(low), _gaps(high)

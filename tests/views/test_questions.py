@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,45 @@ def test_mistakes_in_the_page_are_told() -> None:
         questions(PAGE.replace("<!-- feed: a -->", ""))
     with pytest.raises(InputError, match="the tour asks twice: One"):
         questions(PAGE.replace("Two?", "One?"))
+
+
+def drawn(rows: list[dict[str, Any]], **plot: Any) -> list[str]:
+    """The letters of a plot, in the order in which they are drawn."""
+    svg = draw(Question("Heading?", "feed", "SELECT 1", {"unit": "members", **plot}, ""), rows)
+    return [" ".join(text.split()) for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
+
+
+def test_a_legend_says_what_the_plot_calls_its_columns() -> None:
+    rows = [{"month": "2024-01", "dau_mau": 0.1, "next_9": 0.2}, {"month": "2024-02", "dau_mau": 0.2, "next_9": 0.3}]
+    assert drawn(rows, kind="lines", x="month", y={"dau_mau": "DAU/MAU", "next_9": "next 9 %"})[-2:] == [
+        "DAU/MAU",
+        "next 9 %",
+    ]
+    assert drawn(rows, kind="lines", x="month", y=["dau_mau", "next_9"])[-2:] == ["dau mau", "next 9"]
+
+
+def test_a_bar_is_named_by_one_column_or_by_several() -> None:
+    rows = [
+        {"at": "wecom:门店福利一群", "weekday": 5, "hour": 9, "n": 7},
+        {"at": "gitter:a/b", "weekday": 1, "hour": 16, "n": 8},
+    ]
+    assert drawn(rows, kind="bars", x="at", y=["n"])[:2] == ["门店福利一群", "b"]
+    assert drawn(rows, kind="bars", x=["weekday", "hour"], y=["n"])[:2] == ["Fri 09:00", "Mon 16:00"]
+
+
+def test_one_row_and_the_values_of_a_column_are_drawn_beside_each_other() -> None:
+    assert [text for text in drawn([{"a": 8, "b": 2}], kind="steps", y={"a": "all", "b": "部分"}) if "(" in text] == [
+        "8 (100%)",
+        "2 (25%)",
+    ]
+    rows = [
+        {"kind": "left", "severity": "high", "n": 4},
+        {"kind": "silent", "severity": "low", "n": 9},
+        {"kind": "left", "severity": "low", "n": 6},
+    ]
+    texts = drawn(rows, kind="steps", x="kind", by="severity", value="n", y=["low", "high"])
+    assert [text for text in texts if "(" in text] == ["6 (100%)", "9 (150%)", "4 (100%)", "0 (0%)"]
+    assert texts[-2:] == ["low", "high"]
 
 
 def test_a_cell_says_what_it_holds() -> None:
