@@ -39,6 +39,12 @@ def test_it_has_its_answer_and_the_picture_it_wants(question: Question) -> None:
         assert len(svg) < 200_000
 
 
+def test_only_an_answer_without_rows_has_no_picture() -> None:
+    assert {question.heading for question in ASKED if question.plot is None} == {
+        question.heading for question in ASKED if "No rows." in question.answer
+    }
+
+
 def test_no_picture_is_left_over() -> None:
     assert {path.name for path in (DOCS / "images" / "questions").iterdir()} == {
         question.picture for question in ASKED if question.plot is not None
