@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         500_000, ge=1, le=900_000, description="changed state rows after which a checkpoint is made anyway"
     )
     batch_max_records: int = Field(20_000, ge=1, le=500_000, description="records applied in one go")
-    buffer_max_records: int = Field(100_000, ge=1, description="fetched records kept in memory before fetching pauses")
+    buffer_max_records: int = Field(60_000, ge=1, description="fetched records kept in memory before fetching pauses")
     dead_letter_stop_share: float = Field(
         0.5,
         gt=0,
