@@ -1,8 +1,8 @@
 """`qunpulse …` as a process of its own, forked from one that has loaded modules and machine code already.
 
-A worker's start costs four seconds of processor time, nearly all of it for what is the same each time; the suite starts
-about a hundred. That the commands start by themselves is shown where they are run as a user runs them (`make demo`,
-Compose's services, the secured broker).
+A worker's start costs seconds of processor time, nearly all of it for what is the same each time; the suite starts
+about a hundred. That the commands start by themselves is shown where they are run as a user runs them: the demo,
+`qunpulse up` and Compose's services.
 """
 
 from __future__ import annotations
