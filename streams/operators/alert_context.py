@@ -10,7 +10,7 @@ import numpy as np
 from schemas.alerts import AlertKind, AlertRecord, EvidenceValue, alert_id
 from streams.operators.alert_words import health_action, suggested_action
 from streams.operators.arrivals import Arrivals
-from streams.operators.base import Batch, Ints, Mask, distinct
+from streams.operators.base import Batch, Events, Ints, Mask, distinct, first_rows
 from streams.operators.churn_model import ChurnModel, Curves
 from streams.operators.episodes import Episodes, Opening
 from streams.operators.holidays import Holidays
@@ -113,19 +113,16 @@ class AlertContext:
                     self.assignees.note(member, who, place)
 
     def _note_platforms(self, batch: Batch, arrivals: Arrivals) -> None:
-        found = []
-        for event_type, events in batch.by_type.items():
-            unknown = [one for one in distinct(events.community).tolist() if one not in self.platforms]
-            if not unknown:
-                continue
-            named = events.given("platform") & ~events.where("platform", "")
-            at = np.flatnonzero(named & np.isin(events.community, unknown))
-            communities, first = np.unique(events.community[at], return_index=True)
-            for community, row in zip(communities.tolist(), at[first].tolist(), strict=True):
-                place = int(arrivals.of_type[event_type][row])
-                found.append((place, community, events.columns.arrow("platform")[row].as_py()))
-        for place, community, platform in sorted(found):
-            self.platforms.note(community, platform, place)
+        for community, event_type, row in first_rows(batch, self._names_one):
+            platform = batch.by_type[event_type].columns.arrow("platform")[row].as_py()
+            self.platforms.note(community, platform, int(arrivals.of_type[event_type][row]))
+
+    def _names_one(self, events: Events) -> Mask:
+        """Which events name a platform where none is known yet."""
+        unknown = [one for one in distinct(events.community).tolist() if one not in self.platforms]
+        if not unknown:
+            return np.zeros(len(events), np.bool_)
+        return np.isin(events.community, unknown) & events.given("platform") & ~events.where("platform", "")
 
     def end(self) -> None:
         """The batch is over."""

@@ -96,22 +96,30 @@ class Batch:
         return sum(len(events) for events in self.by_type.values())
 
 
-def first_words(batch: Batch, column: str, wanted: Callable[[Events], Mask]) -> list[tuple[int, str | None]]:
-    """Of each community's wanted events of all types, what the first one in the order of the merge has in a column.
+def first_rows(batch: Batch, wanted: Callable[[Events], Mask]) -> list[tuple[int, str, int]]:
+    """Of each community's wanted events of all types the first one in the order of the merge: number, type, row.
 
     Without places the types come one after the other, as they stand in the batch.
     """
-    found: dict[int, tuple[int, str | None]] = {}
+    found: dict[int, tuple[int, str, int]] = {}
     behind = 0
-    for events in batch.by_type.values():
+    for event_type, events in batch.by_type.items():
         at = np.flatnonzero(wanted(events))
         communities, first = np.unique(events.community[at], return_index=True)
         for number, row in zip(communities.tolist(), at[first].tolist(), strict=True):
             place = behind + row if events.place is None else int(events.place[row])
             if number not in found or place < found[number][0]:
-                found[number] = (place, events.columns.arrow(column)[row].as_py())
+                found[number] = (place, event_type, row)
         behind += len(events)
-    return [(number, word) for number, (_, word) in sorted(found.items())]
+    return [(number, event_type, row) for number, (_, event_type, row) in sorted(found.items())]
+
+
+def first_words(batch: Batch, column: str, wanted: Callable[[Events], Mask]) -> list[tuple[int, str | None]]:
+    """What the events that :func:`first_rows` gives have in a column, by community."""
+    return [
+        (number, batch.by_type[event_type].columns.arrow(column)[row].as_py())
+        for number, event_type, row in first_rows(batch, wanted)
+    ]
 
 
 @dataclass(slots=True)
